@@ -1,0 +1,44 @@
+"""The network of CDCD: text encoder, backbone and head."""
+
+from typing import Optional
+
+import torch
+from torch import nn
+
+
+class CDCDNetwork(nn.Module):
+    """Logits over codes from noisy latents and text, its parts injected.
+
+    Args:
+        text_encoder: Text to one vector per frame.
+        backbone: Latents and text vectors to features.
+        head: Features to logits.
+    """
+
+    def __init__(self, text_encoder: nn.Module, backbone: nn.Module, head: nn.Module):
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.backbone = backbone
+        self.head = head
+
+    def encode_text(
+        self,
+        text: torch.Tensor,
+        text_lengths: torch.Tensor,
+        mask: torch.Tensor,
+        durations: Optional[torch.Tensor] = None,
+        drop: Optional[torch.Tensor] = None,
+    ) -> torch.Tensor:
+        """See `TextEncoder.forward`; once per utterance, not once per step."""
+        return self.text_encoder(text, text_lengths, mask, durations, drop)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        t: torch.Tensor,
+        prompt: torch.Tensor,
+        text: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """Logits of the head; arguments as in `DiT.forward`."""
+        return self.head(self.backbone(x, t, prompt, text, mask))
