@@ -1,0 +1,6 @@
+"""Speech tokenizer: wave -> tokens -> mel."""
+
+from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel, TokenizerOutput
+from espnet_fsqdiff.tokenizer.speech_tokenizer import SpeechTokenizer
+
+__all__ = ["SpeechTokenizer", "SpeechTokenizerModel", "TokenizerOutput"]

@@ -1,0 +1,211 @@
+"""Speech tokenizer: log-mel -> encoder -> FSQ -> recognition head and mel decoder.
+
+The recognition head (CTC on the text) makes the tokens say what was spoken, as
+in supervised semantic tokenizers; the mel decoder makes them audible.
+"""
+
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.fsq import FSQ
+from espnet_fsqdiff.nets.masks import length_mask, masked_mean
+
+
+class TokenizerOutput(NamedTuple):
+    """What the tokenizer makes of a batch.
+
+    Attributes:
+        tokens: Indices (B, T), int64; 0 on padded frames.
+        codes: Grid points (B, T, n), float32.
+        lengths: Tokens of each utterance (B,).
+    """
+
+    tokens: torch.Tensor
+    codes: torch.Tensor
+    lengths: torch.Tensor
+
+
+class SpeechTokenizerModel(nn.Module):
+    """The network, with its parts injected.
+
+    Args:
+        feats_extract: Wave (B, L), lengths -> log-mel (B, F, n_mels), lengths
+            (ESPnet's `LogMelFbank`).
+        encoder: Stacked mels (B, T, n_mels * frames_per_token), lengths ->
+            (B, T, D), lengths, _ (an ESPnet encoder that keeps the rate).
+        quantizer: FSQ.
+        decoder: Codes (B, T, n), lengths -> (B, T, n_mels * frames_per_token);
+            None for a tokenizer that is only trained to recognise.
+        recognizer: Codes (B, T, n), lengths -> (B, T, V + 1) with the blank
+            first; None for one that is only trained to reconstruct.
+        frames_per_token: Mel frames in one token.
+        mel_weight: Weight of the mel loss.
+        ctc_weight: Weight of the CTC loss.
+        codes_noise: Standard deviation of Gaussian noise added in training to
+            the codes that the heads see, so that they bear a wrong digit.
+
+    Raises:
+        InputError: If both weights are zero, or one has no head.
+    """
+
+    def __init__(
+        self,
+        feats_extract: nn.Module,
+        encoder: nn.Module,
+        quantizer: FSQ,
+        decoder: Optional[nn.Module],
+        recognizer: Optional[nn.Module],
+        frames_per_token: int = 4,
+        mel_weight: float = 1.0,
+        ctc_weight: float = 0.2,
+        codes_noise: float = 0.0,
+    ):
+        super().__init__()
+        if mel_weight <= 0 and ctc_weight <= 0:
+            raise InputError("mel_weight and ctc_weight are both 0; give one of them")
+        if (mel_weight > 0) != (decoder is not None):
+            raise InputError("mel_weight > 0 needs a decoder, and only then")
+        if (ctc_weight > 0) != (recognizer is not None):
+            raise InputError("ctc_weight > 0 needs a recognizer, and only then")
+        self.feats_extract = feats_extract
+        self.encoder = encoder
+        self.quantizer = quantizer
+        self.projection = nn.Sequential(
+            nn.LayerNorm(encoder.output_size()),
+            nn.Linear(encoder.output_size(), quantizer.dim),
+        )
+        self.decoder = decoder
+        self.recognizer = recognizer
+        self.frames_per_token = frames_per_token
+        self.mel_weight = mel_weight
+        self.ctc_weight = ctc_weight
+        self.codes_noise = codes_noise
+        n_mels = feats_extract.output_size()
+        self.register_buffer("mel_mean", torch.zeros(n_mels))
+        self.register_buffer("mel_std", torch.ones(n_mels))
+
+    def set_mel_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Set the mean and standard deviation (n_mels,) that mels are scaled by."""
+        if not torch.isfinite(mean).all() or not (std > 0).all():
+            raise InputError(
+                "the mel statistics are not finite or have no spread; "
+                "run the tokenizer statistics stage again"
+            )
+        self.mel_mean.copy_(mean)
+        self.mel_std.copy_(std)
+
+    def mel(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Standardised log-mel, cut into tokens.
+
+        Args:
+            speech: Waves (B, L).
+            speech_lengths: Samples of each (B,).
+
+        Returns:
+            Stacked mels (B, T, n_mels * frames_per_token), zero on padded
+            frames, and tokens of each utterance (B,), at least 1: its mel frames
+            divided by `frames_per_token`, rounded to the nearest; the last real
+            frame is repeated where the last token needs it.
+        """
+        with torch.autocast(speech.device.type, enabled=False), torch.no_grad():
+            feats, feats_lengths = self.feats_extract(speech.float(), speech_lengths)
+            feats = (feats - self.mel_mean) / self.mel_std
+        n = self.frames_per_token
+        lengths = torch.div(feats_lengths + n // 2, n, rounding_mode="floor").clamp(1)
+        frames = torch.arange(int(lengths.max()) * n, device=feats.device)
+        index = torch.minimum(frames, feats_lengths.unsqueeze(1) - 1)
+        feats = feats.gather(1, index.unsqueeze(-1).expand(-1, -1, feats.size(2)))
+        feats = feats * (frames < n * lengths.unsqueeze(1)).unsqueeze(-1)
+        return feats.reshape(feats.size(0), frames.numel() // n, -1), lengths
+
+    def encode(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+    ) -> TokenizerOutput:
+        """Waves (B, L) of lengths (B,) to tokens."""
+        return self.encode_mel(*self.mel(speech, speech_lengths))
+
+    def encode_mel(self, mel: torch.Tensor, lengths: torch.Tensor) -> TokenizerOutput:
+        """Stacked mels (B, T, n_mels * frames_per_token) as `mel` makes them."""
+        hidden = self.encoder(mel, lengths)[0]
+        codes, tokens = self.quantizer(self.projection(hidden))
+        return TokenizerOutput(
+            tokens * length_mask(lengths, tokens.size(1)), codes, lengths
+        )
+
+    def decode(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, T) of lengths (B,) to log-mel (B, T * frames_per_token, n_mels).
+
+        Raises:
+            InputError: If there is no mel decoder or a token is not in the codebook.
+        """
+        if self.decoder is None:
+            raise InputError(
+                "this tokenizer was trained without a mel decoder; "
+                "train one with mel_weight > 0"
+            )
+        stacked = self.decoder(self.quantizer.indices_to_codes(tokens), lengths)
+        mel = stacked.reshape(tokens.size(0), -1, self.mel_mean.numel())
+        return mel * self.mel_std + self.mel_mean
+
+    def ctc_log_probs(
+        self, codes: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-probabilities (B, T, V + 1) of the text symbols, the blank first."""
+        if self.recognizer is None:
+            raise InputError(
+                "this tokenizer was trained without a recognition head; "
+                "train one with ctc_weight > 0"
+            )
+        return self.recognizer(codes, lengths).float().log_softmax(-1)
+
+    def forward(
+        self,
+        speech: torch.Tensor,
+        speech_lengths: torch.Tensor,
+        text: Optional[torch.Tensor] = None,
+        text_lengths: Optional[torch.Tensor] = None,
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], TokenizerOutput]:
+        """Training loss.
+
+        Args:
+            speech: Waves (B, L).
+            speech_lengths: Samples of each (B,).
+            text: Symbol ids (B, S) from 0, any padding; needed by the CTC loss.
+            text_lengths: Symbols of each (B,).
+
+        Returns:
+            The loss (scalar), its parts `mel_loss` (mean L1 on standardised
+            mels), `ctc_loss` (nats per symbol) and the encoder's output.
+        """
+        mel, lengths = self.mel(speech, speech_lengths)
+        output = self.encode_mel(mel, lengths)
+        codes = output.codes
+        if self.training and self.codes_noise > 0:
+            codes = codes + self.codes_noise * torch.randn_like(codes)
+        loss, stats = mel.new_zeros(()), {}
+        if self.decoder is not None:
+            error = (self.decoder(codes, lengths).float() - mel).abs().mean(-1)
+            stats["mel_loss"] = masked_mean(
+                error, length_mask(lengths, mel.size(1))
+            ).mean()
+            loss = loss + self.mel_weight * stats["mel_loss"]
+        if self.recognizer is not None:
+            log_probs = self.ctc_log_probs(codes, lengths)
+            ctc = F.ctc_loss(
+                log_probs.transpose(0, 1),
+                text + 1,
+                lengths,
+                text_lengths,
+                blank=0,
+                reduction="none",
+                zero_infinity=True,
+            )
+            stats["ctc_loss"] = (ctc / text_lengths.clamp(min=1)).mean()
+            loss = loss + self.ctc_weight * stats["ctc_loss"]
+        return loss, stats, output
