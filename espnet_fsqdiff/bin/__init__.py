@@ -1,0 +1,1 @@
+"""Commands, one short module each: `python -m espnet_fsqdiff.bin.<name>`."""

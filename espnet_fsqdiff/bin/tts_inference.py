@@ -1,0 +1,129 @@
+"""Synthesise the texts of a data directory with trained models."""
+
+import json
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from espnet2.utils import config_argparse
+from espnet2.utils.nested_dict_action import NestedDictAction
+
+from espnet_fsqdiff.bin.cli import cli
+
+
+def get_parser() -> config_argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = config_argparse.ArgumentParser(description=__doc__)
+    group = parser.add_argument_group("Files")
+    group.add_argument("--train_config", required=True, help="config.yaml of cdcd_train")
+    group.add_argument("--model_file", required=True)
+    group.add_argument("--tokenizer_config", required=True)
+    group.add_argument("--tokenizer_file", required=True)
+    group.add_argument("--duration_file", required=True)
+    group.add_argument("--data_dir", required=True, help="Directory with a file text")
+    group.add_argument(
+        "--tokens_dir", help="True tokens of the set: measures the rollout with them"
+    )
+    group.add_argument("--output_dir", required=True)
+    group = parser.add_argument_group("Sampling")
+    group.add_argument("--num_steps", type=int, default=25)
+    group.add_argument("--guidance_scale", type=float, default=0.5)
+    group.add_argument("--prior_std", type=float, default=2 / 3)
+    group.add_argument("--temperature", type=float, default=1.0)
+    group.add_argument("--speed", type=float, default=1.0)
+    group.add_argument("--seed", type=int, default=0)
+    group.add_argument("--vocoder", default="griffin_lim")
+    group.add_argument("--vocoder_conf", action=NestedDictAction, default={})
+    group.add_argument("--batch_size", type=int, default=8)
+    group.add_argument("--ngpu", type=int, default=0)
+    return parser
+
+
+def main(cmd: Optional[List[str]] = None) -> None:
+    """Synthesise, and measure the rollout where true tokens are given."""
+    args = get_parser().parse_args(cmd)
+    from tqdm import tqdm
+
+    from espnet_fsqdiff.data.datadir import read_table
+    from espnet_fsqdiff.files import atomic_path
+    from espnet_fsqdiff.text2speech import Text2Speech
+    from espnet_fsqdiff.token_io import write_int_table
+    from espnet_fsqdiff.wav_io import WaveWriter
+
+    sampling = ("num_steps", "guidance_scale", "prior_std", "temperature")
+    tts = Text2Speech.from_files(
+        args.train_config,
+        args.model_file,
+        args.tokenizer_config,
+        args.tokenizer_file,
+        args.duration_file,
+        vocoder=args.vocoder,
+        vocoder_conf=args.vocoder_conf,
+        device="cuda" if args.ngpu else "cpu",
+        speed=args.speed,
+        seed=args.seed,
+        **{name: getattr(args, name) for name in sampling},
+    )
+    texts = read_table(Path(args.data_dir) / "text")
+    names = list(texts)
+    writer = WaveWriter(args.output_dir, tts.fs)
+    tokens: Dict[str, object] = {}
+    seconds = spoken = 0.0
+    bar = tqdm(total=len(names), unit="utt", disable=None)
+    for first in range(0, len(names), args.batch_size):
+        part = names[first : first + args.batch_size]
+        for name, result in zip(part, tts.batch([texts[n] for n in part], part)):
+            writer(name, result["wav"])
+            tokens[name] = result["tokens"].numpy()
+            length = len(result["wav"]) / tts.fs
+            spoken += length
+            seconds += length * result["rtf"]
+            bar.update()
+    bar.close()
+    writer.close()
+    write_int_table(writer.output_dir / "tokens.txt", tokens)
+    stats = {"rtf": seconds / spoken, **{s: getattr(args, s) for s in sampling}}
+    if args.tokens_dir is not None:
+        stats["rollout_token_accuracy"] = rollout_accuracy(
+            tts, texts, Path(args.tokens_dir), args.batch_size
+        )
+    with atomic_path(writer.output_dir / "stats.json") as aside:
+        aside.write_text(json.dumps(stats, indent=1) + "\n")
+    print(json.dumps(stats))
+
+
+def rollout_accuracy(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int):
+    """Share of true tokens that sampling with the true lengths gives."""
+    from espnet_fsqdiff.errors import InputError
+    from espnet_fsqdiff.token_io import read_int_table, read_tokens
+
+    true = read_tokens(tokens_dir / "tokens.scp", tts.tokenizer.num_codes)
+    missing = [name for name in texts if name not in true]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: it has no tokens in {tokens_dir}; extract them again"
+        )
+    durations = None
+    if tts.text_expansion == "alignment":
+        durations = read_int_table(tokens_dir / "durations.txt")
+    names, right, total = list(texts), 0, 0
+    for first in range(0, len(names), batch_size):
+        part = names[first : first + batch_size]
+        sampled = tts.rollout(
+            [texts[n] for n in part],
+            part,
+            [len(true[n]) for n in part],
+            None if durations is None else [durations[n] for n in part],
+        )
+        for name, ids in zip(part, sampled):
+            right += int((ids.numpy() == true[name]).sum())
+            total += len(true[name])
+    return right / total
+
+
+def entry() -> None:
+    """Console script."""
+    cli(main)
+
+
+if __name__ == "__main__":
+    entry()

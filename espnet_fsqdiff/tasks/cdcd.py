@@ -1,0 +1,339 @@
+"""ESPnet task that trains the diffusion decoder."""
+
+import argparse
+import logging
+from typing import Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.utils.get_default_kwargs import get_default_kwargs
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str_or_none
+
+from espnet_fsqdiff.codebook import CODEBOOKS, Codebook
+from espnet_fsqdiff.diffusion import (
+    EMA,
+    SCHEDULES,
+    CDCDLoss,
+    CDCDNetwork,
+    generate,
+)
+from espnet_fsqdiff.duration import load_duration, to_frames
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.nets.dit import DiT
+from espnet_fsqdiff.nets.heads import HEADS
+from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.nets.text_encoder import TextEncoder
+from espnet_fsqdiff.tasks.common import (
+    Preprocessor,
+    add_text_arguments,
+    build_text_tokenizer,
+    read_config,
+    token_list_of,
+)
+from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+from espnet_fsqdiff.text.tokenizer import TextTokenizer
+
+TEXT_EXPANSIONS = ("filler", "uniform", "duration", "alignment")
+
+codebook_choices = ClassChoices("codebook", classes=CODEBOOKS, default="fsq")
+text_encoder_choices = ClassChoices(
+    "text_encoder", classes=dict(convnext=TextEncoder), default="convnext"
+)
+backbone_choices = ClassChoices("backbone", classes=dict(dit=DiT), default="dit")
+head_choices = ClassChoices("head", classes=HEADS, default="joint")
+schedule_choices = ClassChoices("schedule", classes=SCHEDULES, default="linear")
+loss_choices = ClassChoices("loss", classes=dict(cdcd=CDCDLoss), default="cdcd")
+
+
+class ESPnetCDCDModel(AbsESPnetModel):
+    """CDCD as ESPnet's trainer wants it.
+
+    Training steps the network; validation and inference use its moving average,
+    which is saved, resumed and averaged with it.
+
+    Args:
+        network: Text encoder, backbone and head.
+        codebook: Where the tokens live.
+        loss: Training loss.
+        ema_decay: Of the moving average.
+        cpu_autocast: Mixed precision on a CPU: auto, bfloat16 or off.
+    """
+
+    def __init__(
+        self,
+        network: CDCDNetwork,
+        codebook: Codebook,
+        loss: CDCDLoss,
+        ema_decay: float = 0.999,
+        cpu_autocast: str = "auto",
+    ):
+        super().__init__()
+        self.network = network
+        self.codebook = codebook
+        self.loss = loss
+        self.ema = EMA(network, ema_decay)
+        self.cpu_autocast = cpu_autocast
+
+    def forward(
+        self,
+        text: torch.Tensor,
+        text_lengths: torch.Tensor,
+        speech_token: torch.Tensor,
+        speech_token_lengths: torch.Tensor,
+        durations: Optional[torch.Tensor] = None,
+        durations_lengths: Optional[torch.Tensor] = None,
+        utt_id: Optional[List[str]] = None,
+        **kwargs,
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
+        """Symbol ids (B, S) and tokens (B, T) to loss, statistics and weight."""
+        tokens = speech_token.long()
+        size, frames = tokens.shape
+        network = self.network if self.training else self.ema.network
+        if self.training:
+            draw = self.loss.draw(speech_token_lengths, frames, self.codebook.dim)
+        else:
+            names = utt_id or [str(i) for i in range(size)]
+            draw = self.loss.fixed_draw(
+                names, speech_token_lengths, frames, self.codebook.dim
+            )
+        with cpu_autocast(tokens.device, self.cpu_autocast):
+            losses, stats = self.loss(
+                network,
+                self.codebook,
+                tokens,
+                speech_token_lengths,
+                text,
+                text_lengths,
+                durations,
+                draw,
+            )
+        loss = losses.mean()
+        stats = {"loss": loss.detach(), "accuracy": stats["accuracy"].mean()}
+        return force_gatherable((loss, stats, size), loss.device)
+
+    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """Nothing: tokens need no statistics, only their shapes are collected."""
+        return {}
+
+    def update_ema(self) -> None:
+        """Follow the weights; after every step of the optimizer."""
+        self.ema.update(self.network)
+
+    def generate(self, text, num_frames, durations=None, **options):
+        """Sample tokens with the moving average; see `diffusion.generate`."""
+        return generate(
+            self.ema.network,
+            self.codebook,
+            self.loss.schedule,
+            text,
+            num_frames,
+            durations,
+            **options,
+        )
+
+
+class TokenPreprocessor(Preprocessor):
+    """Text to ids, tokens checked, and text laid over the tokens.
+
+    Args:
+        text_tokenizer: Turns text into symbol ids.
+        num_codes: Codebook size K.
+        expansion: `filler`, `uniform`, `duration` or `alignment`.
+        duration_file: Duration model, for `duration`.
+    """
+
+    def __init__(
+        self,
+        text_tokenizer: TextTokenizer,
+        num_codes: int,
+        expansion: str,
+        duration_file: Optional[str] = None,
+    ):
+        super().__init__(text_tokenizer)
+        if expansion not in TEXT_EXPANSIONS:
+            raise InputError(
+                f"text_expansion {expansion!r} is unknown; "
+                f"choose one of {', '.join(TEXT_EXPANSIONS)}"
+            )
+        self.num_codes = num_codes
+        self.expansion = expansion
+        self.duration = None
+        if expansion == "duration":
+            if duration_file is None:
+                raise InputError(
+                    "text_expansion: duration needs --duration_file; "
+                    "make it in the duration stage"
+                )
+            self.duration = load_duration(duration_file)
+
+    def __call__(self, uid: str, data: dict) -> Dict[str, np.ndarray]:
+        data = super().__call__(uid, data)
+        tokens = data["speech_token"].astype(np.int64)
+        if tokens.size == 0 or tokens.min() < 0 or tokens.max() >= self.num_codes:
+            raise InputError(
+                f"{uid}: its speech tokens are none or outside the codebook "
+                f"0..{self.num_codes - 1}; extract them again with this tokenizer"
+            )
+        data["speech_token"] = tokens
+        given = data.pop("durations", None)
+        if self.expansion != "filler":
+            data["durations"] = self._durations(uid, data["text"], tokens.size, given)
+        elif len(data["text"]) > tokens.size:
+            raise InputError(
+                f"{uid}: its text of {len(data['text'])} symbols is longer than its "
+                f"{tokens.size} tokens can hold; drop it in the filter stage"
+            )
+        return data
+
+    def _durations(self, uid, ids, frames, given) -> np.ndarray:
+        if self.expansion == "alignment":
+            if given is None:
+                raise InputError(
+                    "text_expansion: alignment needs durations.txt; train a "
+                    "tokenizer with ctc_weight > 0 and extract the tokens with it"
+                )
+            if len(given) != len(ids) or given.sum() != frames:
+                raise InputError(
+                    f"{uid}: its durations do not fit its text and tokens; "
+                    "extract the tokens again"
+                )
+            return given.astype(np.int64)
+        if self.expansion == "duration":
+            weights = self.duration.predict(ids)
+        else:
+            weights = np.ones(len(ids))
+        try:
+            return to_frames(weights, total=frames)
+        except InputError as e:
+            raise InputError(f"{uid}: {e}") from None
+
+
+class CDCDTask(AbsTask):
+    """Text -> speech tokens by continuous diffusion for categorical data."""
+
+    num_optimizers = 1
+    class_choices_list = [
+        codebook_choices,
+        text_encoder_choices,
+        backbone_choices,
+        head_choices,
+        schedule_choices,
+        loss_choices,
+    ]
+    trainer = ResumableTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("Task related")
+        group.add_argument(
+            "--tokenizer_config",
+            type=str_or_none,
+            help="config.yaml of the speech tokenizer; its codebook has to be ours",
+        )
+        group.add_argument(
+            "--text_expansion",
+            default="filler",
+            choices=TEXT_EXPANSIONS,
+            help="How text is laid over the speech: not at all (filler), evenly, "
+            "by the duration model, or by the tokenizer's CTC alignment",
+        )
+        group.add_argument(
+            "--duration_file",
+            type=str_or_none,
+            help="duration.yaml of the duration stage, for text_expansion: duration",
+        )
+        group.add_argument(
+            "--model_conf",
+            action=NestedDictAction,
+            default=get_default_kwargs(ESPnetCDCDModel),
+            help="Keyword arguments of the ESPnet model",
+        )
+        group = parser.add_argument_group("Preprocess related")
+        add_text_arguments(group)
+        for class_choices in cls.class_choices_list:
+            class_choices.add_arguments(group)
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Optional[Callable]:
+        if not args.use_preprocessor:
+            return None
+        codebook = CODEBOOKS[args.codebook](**args.codebook_conf)
+        # Shapes do not depend on how the text is laid out.
+        expansion = "filler" if args.collect_stats else args.text_expansion
+        return TokenPreprocessor(
+            build_text_tokenizer(args),
+            codebook.num_codes,
+            expansion,
+            args.duration_file,
+        )
+
+    @classmethod
+    def required_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> Tuple[str, ...]:
+        return ("text",) if inference else ("text", "speech_token")
+
+    @classmethod
+    def optional_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> Tuple[str, ...]:
+        return ("durations",)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> ESPnetCDCDModel:
+        args.token_list = token_list_of(args)
+        if args.tokenizer_config is not None:
+            cls.check_tokenizer(args)
+            # The saved configuration stands alone.
+            args.tokenizer_config = None
+        codebook = codebook_choices.get_class(args.codebook)(**args.codebook_conf)
+        text_encoder_class = text_encoder_choices.get_class(args.text_encoder)
+        text_encoder = text_encoder_class(
+            vocab_size=len(args.token_list), **args.text_encoder_conf
+        )
+        backbone = backbone_choices.get_class(args.backbone)(
+            latent_dim=codebook.dim, text_dim=text_encoder.dim, **args.backbone_conf
+        )
+        head = head_choices.get_class(args.head)(
+            dim=backbone.output_size(), codebook=codebook, **args.head_conf
+        )
+        schedule = schedule_choices.get_class(args.schedule)(**args.schedule_conf)
+        loss_class = loss_choices.get_class(args.loss)
+        loss = loss_class(schedule=schedule, **args.loss_conf)
+        logging.info(f"{len(args.token_list)} symbols, {codebook.num_codes} codes")
+        return ESPnetCDCDModel(
+            CDCDNetwork(text_encoder, backbone, head), codebook, loss, **args.model_conf
+        )
+
+    @classmethod
+    def check_tokenizer(cls, args: argparse.Namespace) -> None:
+        """Refuse a tokenizer whose tokens are not points of the model's grid."""
+        theirs = read_config(args.tokenizer_config)
+        levels = list(theirs.get("quantizer_conf", {}).get("levels", (3,) * 8))
+        ours = list(args.codebook_conf.get("levels", (3,) * 8))
+        if args.codebook == "fsq" and levels != ours:
+            raise InputError(
+                f"the tokenizer's FSQ levels are {levels}, the model's {ours}; "
+                "set codebook_conf: levels"
+            )
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: ESPnetCDCDModel
+    ) -> List[torch.optim.Optimizer]:
+        optimizers = super().build_optimizers(args, model)
+        for optimizer in optimizers:
+            optimizer.register_step_post_hook(lambda *_: model.update_ema())
+        return optimizers

@@ -1,0 +1,167 @@
+"""What the package's ESPnet tasks share: text options, model files, preprocessing."""
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict, List, Tuple, Union
+
+import numpy as np
+import torch
+import yaml
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.utils.types import str2bool, str_or_none
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.text.tokenizer import (
+    TextTokenizer,
+    check_token_list,
+    read_token_list,
+)
+
+
+def add_text_arguments(group: argparse._ArgumentGroup) -> None:
+    """Options that say how text becomes symbols, named as ESPnet names them."""
+    group.add_argument("--use_preprocessor", type=str2bool, default=True)
+    group.add_argument(
+        "--token_type", default="char", choices=["char", "bpe", "phn"], help="Symbols"
+    )
+    group.add_argument(
+        "--token_list", type=str_or_none, help="File with one text symbol a line"
+    )
+    group.add_argument("--bpemodel", type=str_or_none, help="sentencepiece model")
+    group.add_argument("--cleaner", type=str_or_none, help="Text cleaner")
+    group.add_argument("--g2p", type=str_or_none, help="Grapheme to phoneme")
+    group.add_argument(
+        "--edge_symbol",
+        type=str_or_none,
+        default="<sos/eos>",
+        help="Symbol put before and after every text; null for none",
+    )
+
+
+def token_list_of(args: argparse.Namespace) -> List[str]:
+    """The symbols, from the file that `--token_list` names or given themselves."""
+    if not args.token_list:
+        raise InputError("no --token_list is given; make one in the token list stage")
+    if isinstance(args.token_list, str):
+        return read_token_list(args.token_list)
+    return check_token_list(args.token_list)
+
+
+def build_text_tokenizer(args: argparse.Namespace) -> TextTokenizer:
+    """The text tokenizer that a task's options describe."""
+    return TextTokenizer(
+        token_type=args.token_type,
+        token_list=token_list_of(args),
+        cleaner=args.cleaner,
+        g2p=args.g2p,
+        bpemodel=args.bpemodel,
+        edge_symbol=args.edge_symbol,
+    )
+
+
+class Preprocessor:
+    """Text to symbol ids; anything else is handed on, checked."""
+
+    def __init__(self, text_tokenizer: TextTokenizer):
+        self.text_tokenizer = text_tokenizer
+
+    def __call__(
+        self, uid: str, data: Dict[str, Union[str, np.ndarray]]
+    ) -> Dict[str, np.ndarray]:
+        """One utterance from ESPnet's dataset, by name of its entries.
+
+        Raises:
+            InputError: If its text has unknown symbols or none, or its speech is
+                not mono or not finite.
+        """
+        data = dict(data)
+        if isinstance(data.get("text"), str):
+            data["text"] = self.text_tokenizer.encode(data["text"], utt_id=uid)
+        speech = data.get("speech")
+        if speech is not None:
+            if speech.ndim != 1:
+                raise InputError(
+                    f"{uid}: its audio has {speech.shape[1]} channels; "
+                    "run the format stage to mix them"
+                )
+            if not np.isfinite(speech).all() or not np.any(speech):
+                raise InputError(f"{uid}: its audio is silent or not finite; remove it")
+        return data
+
+
+def load_model(
+    task: type[AbsTask],
+    config_file: Union[str, Path],
+    model_file: Union[str, Path],
+    device: str = "cpu",
+) -> Tuple[torch.nn.Module, argparse.Namespace]:
+    """Build a trained model, refusing a file whose keys or shapes do not fit.
+
+    ESPnet's own `build_model_from_file` loads with strict=False, under which a
+    checkpoint with every key wrong loads without a word.
+
+    Returns:
+        The model in eval mode on `device`, and its training configuration.
+
+    Raises:
+        InputError: If a file is missing or does not fit.
+    """
+    config = read_config(config_file)
+    args = argparse.Namespace(**config)
+    model = task.build_model(args)
+    try:
+        states = torch.load(model_file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{model_file} is missing; train the model first") from None
+    except (RuntimeError, EOFError) as e:
+        raise InputError(f"{model_file} cannot be read: {str(e).splitlines()[0]}")
+    check_keys(states, model.state_dict(), model_file)
+    model.load_state_dict(states)
+    return model.to(device).eval(), args
+
+
+def read_config(config_file: Union[str, Path]) -> Dict[str, Any]:
+    """A training configuration as ESPnet saved it."""
+    try:
+        with open(config_file, encoding="utf-8") as f:
+            config = yaml.safe_load(f)
+    except FileNotFoundError:
+        raise InputError(f"{config_file} is missing; train the model first") from None
+    except yaml.YAMLError as e:
+        raise InputError(f"{config_file} is not yaml: {str(e).splitlines()[0]}")
+    if not isinstance(config, dict):
+        raise InputError(f"{config_file} is not a training configuration")
+    return config
+
+
+def check_keys(
+    states: Dict[str, torch.Tensor],
+    expected: Dict[str, torch.Tensor],
+    name: Union[str, Path],
+) -> None:
+    """Refuse a state dict with missing, unknown or misshapen entries.
+
+    Raises:
+        InputError: Naming up to three of each.
+    """
+    if not isinstance(states, dict):
+        raise InputError(f"{name} holds no state dict")
+    faults = {
+        "missing": [k for k in expected if k not in states],
+        "unknown": [k for k in states if k not in expected],
+        "misshapen": [
+            f"{k} {tuple(states[k].shape)} for {tuple(expected[k].shape)}"
+            for k in expected
+            if k in states and states[k].shape != expected[k].shape
+        ],
+    }
+    found = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in faults.items()
+        if keys
+    ]
+    if found:
+        raise InputError(
+            f"{name} does not fit its configuration: {'; '.join(found)}; "
+            "give the config.yaml that it was trained with"
+        )

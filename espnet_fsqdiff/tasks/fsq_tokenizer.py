@@ -1,0 +1,235 @@
+"""ESPnet task that trains the speech tokenizer."""
+
+import argparse
+import logging
+from typing import Callable, Dict, Optional, Tuple
+
+import numpy as np
+import torch
+from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
+from espnet2.asr.encoder.e_branchformer_encoder import EBranchformerEncoder
+from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.tts.feats_extract.abs_feats_extract import AbsFeatsExtract
+from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
+from espnet2.utils.get_default_kwargs import get_default_kwargs
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str_or_none
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.fsq import FSQ, code_usage
+from espnet_fsqdiff.nets.masks import length_mask
+from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.tasks.common import (
+    Preprocessor,
+    add_text_arguments,
+    build_text_tokenizer,
+    token_list_of,
+)
+from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
+from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel
+
+feats_extract_choices = ClassChoices(
+    "feats_extract",
+    classes=dict(log_mel_fbank=LogMelFbank),
+    type_check=AbsFeatsExtract,
+    default="log_mel_fbank",
+)
+# ESPnet's encoders keep the token rate with `input_layer: linear`.
+encoder_choices = ClassChoices(
+    "encoder",
+    classes=dict(
+        convnext=ConvNeXtEncoder,
+        conformer=ConformerEncoder,
+        e_branchformer=EBranchformerEncoder,
+        transformer=TransformerEncoder,
+    ),
+    default="convnext",
+)
+quantizer_choices = ClassChoices("quantizer", classes=dict(fsq=FSQ), default="fsq")
+decoder_choices = ClassChoices(
+    "decoder", classes=dict(convnext=ConvNeXtDecoder), default="convnext"
+)
+recognizer_choices = ClassChoices(
+    "recognizer", classes=dict(convnext=ConvNeXtDecoder), default="convnext"
+)
+
+
+class ESPnetFSQTokenizerModel(AbsESPnetModel):
+    """The tokenizer as ESPnet's trainer wants it.
+
+    Args:
+        tokenizer: The network.
+        cpu_autocast: Mixed precision on a CPU: auto, bfloat16 or off.
+    """
+
+    def __init__(self, tokenizer: SpeechTokenizerModel, cpu_autocast: str = "auto"):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.cpu_autocast = cpu_autocast
+
+    def forward(
+        self,
+        speech: torch.Tensor,
+        speech_lengths: torch.Tensor,
+        text: Optional[torch.Tensor] = None,
+        text_lengths: Optional[torch.Tensor] = None,
+        **kwargs,
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
+        """Waves (B, L) and symbol ids (B, S) to loss, statistics and weight."""
+        with cpu_autocast(speech.device, self.cpu_autocast):
+            loss, stats, output = self.tokenizer(
+                speech, speech_lengths, text, text_lengths
+            )
+        real = output.tokens[length_mask(output.lengths, output.tokens.size(1))]
+        usage = code_usage(real, self.tokenizer.quantizer.num_codes)
+        stats = {k: v.detach() for k, v in stats.items()}
+        stats.update(loss=loss.detach(), perplexity=loss.new_tensor(usage["perplexity"]))
+        return force_gatherable((loss, stats, speech.size(0)), loss.device)
+
+    def collect_feats(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor, **kwargs
+    ) -> Dict[str, torch.Tensor]:
+        """Log-mels whose mean and spread the statistics stage sums up."""
+        feats, feats_lengths = self.tokenizer.feats_extract(speech, speech_lengths)
+        return {"feats": feats, "feats_lengths": feats_lengths}
+
+
+class FSQTokenizerTask(AbsTask):
+    """Audio -> log-mel -> encoder -> FSQ -> recognition head and mel decoder."""
+
+    num_optimizers = 1
+    class_choices_list = [
+        feats_extract_choices,
+        encoder_choices,
+        quantizer_choices,
+        decoder_choices,
+        recognizer_choices,
+    ]
+    trainer = ResumableTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("Task related")
+        group.add_argument(
+            "--token_rate", type=float, default=25.0, help="Speech tokens a second"
+        )
+        group.add_argument(
+            "--mel_stats_file",
+            type=str_or_none,
+            help="feats_stats.npz of the statistics stage; kept in the model",
+        )
+        group.add_argument("--mel_weight", type=float, default=1.0)
+        group.add_argument("--ctc_weight", type=float, default=0.2)
+        group.add_argument("--codes_noise", type=float, default=0.0)
+        group.add_argument(
+            "--model_conf",
+            action=NestedDictAction,
+            default=get_default_kwargs(ESPnetFSQTokenizerModel),
+            help="Keyword arguments of the ESPnet model",
+        )
+        group = parser.add_argument_group("Preprocess related")
+        add_text_arguments(group)
+        for class_choices in cls.class_choices_list:
+            class_choices.add_arguments(group)
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Optional[Callable]:
+        if not args.use_preprocessor:
+            return None
+        return Preprocessor(build_text_tokenizer(args))
+
+    @classmethod
+    def required_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> Tuple[str, ...]:
+        return ("speech",) if inference else ("speech", "text")
+
+    @classmethod
+    def optional_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> Tuple[str, ...]:
+        return ()
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> ESPnetFSQTokenizerModel:
+        # The lists and figures themselves go into the saved configuration and
+        # the model, so that both can be moved.
+        args.token_list = token_list_of(args)
+        feats_extract_class = feats_extract_choices.get_class(args.feats_extract)
+        feats_extract = feats_extract_class(**args.feats_extract_conf)
+        frames_per_token = cls.frames_per_token(args, feats_extract)
+
+        stacked = feats_extract.output_size() * frames_per_token
+        encoder_class = encoder_choices.get_class(args.encoder)
+        encoder = encoder_class(input_size=stacked, **args.encoder_conf)
+        quantizer = quantizer_choices.get_class(args.quantizer)(**args.quantizer_conf)
+        decoder = recognizer = None
+        if args.mel_weight > 0:
+            decoder_class = decoder_choices.get_class(args.decoder)
+            decoder = decoder_class(
+                input_size=quantizer.dim, output_size=stacked, **args.decoder_conf
+            )
+        if args.ctc_weight > 0:
+            recognizer_class = recognizer_choices.get_class(args.recognizer)
+            recognizer = recognizer_class(
+                input_size=quantizer.dim,
+                output_size=len(args.token_list) + 1,
+                **args.recognizer_conf,
+            )
+        tokenizer = SpeechTokenizerModel(
+            feats_extract,
+            encoder,
+            quantizer,
+            decoder,
+            recognizer,
+            frames_per_token=frames_per_token,
+            mel_weight=args.mel_weight,
+            ctc_weight=args.ctc_weight,
+            codes_noise=args.codes_noise,
+        )
+        if args.mel_stats_file is not None:
+            tokenizer.set_mel_statistics(*cls.read_mel_stats(args.mel_stats_file))
+            args.mel_stats_file = None
+        logging.info(f"{quantizer.num_codes} codes at {args.token_rate} Hz")
+        return ESPnetFSQTokenizerModel(tokenizer, **args.model_conf)
+
+    @staticmethod
+    def frames_per_token(args: argparse.Namespace, feats_extract: LogMelFbank) -> int:
+        """Mel frames in one token, which has to be a whole number."""
+        parameters = feats_extract.get_parameters()
+        mel_rate = parameters["fs"] / parameters["n_shift"]
+        frames = round(mel_rate / args.token_rate)
+        if frames < 1 or abs(frames * args.token_rate - mel_rate) > 1e-6 * mel_rate:
+            raise InputError(
+                f"{mel_rate:g} mel frames a second are no multiple of token_rate "
+                f"{args.token_rate:g}; change hop_length or token_rate"
+            )
+        return frames
+
+    @staticmethod
+    def read_mel_stats(path: str) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation (n_mels,) from ESPnet's collected sums."""
+        try:
+            with np.load(path, allow_pickle=False) as stats:
+                count, total, square = (
+                    stats[k] for k in ("count", "sum", "sum_square")
+                )
+        except FileNotFoundError:
+            raise InputError(
+                f"{path} is missing; make it in the tokenizer statistics stage"
+            ) from None
+        mean = total / count
+        std = np.sqrt(np.maximum(square / count - mean**2, 1e-10))
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

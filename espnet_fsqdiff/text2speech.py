@@ -1,0 +1,237 @@
+"""Text to speech with trained models, for use from Python."""
+
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+
+import numpy as np
+import torch
+
+from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
+from espnet_fsqdiff.tokenizer import SpeechTokenizer
+
+
+class _Plan(NamedTuple):
+    """What is to be sampled for one text.
+
+    Attributes:
+        ids: Symbol ids (S,), int64.
+        num_frames: Speech frames T.
+        durations: Frames of each symbol (S,), or None.
+    """
+
+    ids: np.ndarray
+    num_frames: int
+    durations: Optional[np.ndarray]
+
+
+class Text2Speech:
+    """Text -> durations -> diffusion -> tokens -> mel -> wave.
+
+    Args:
+        model: ESPnet model of the diffusion decoder, in eval mode.
+        text_tokenizer: Text to symbol ids.
+        text_expansion: How the model lays text over frames.
+        duration: Predicts frames per symbol.
+        tokenizer: Decodes tokens to sound.
+        num_steps: Sampling steps.
+        guidance_scale: w in logits = (1 + w) cond - w uncond.
+        prior_std: Standard deviation of the initial noise.
+        temperature: Divides the logits.
+        speed: Rate of speech; 2 is twice as fast.
+        seed: Of the initial noise, together with the text.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        text_tokenizer: TextTokenizer,
+        text_expansion: str,
+        duration: AbsDuration,
+        tokenizer: SpeechTokenizer,
+        num_steps: int = 25,
+        guidance_scale: float = 0.5,
+        prior_std: float = 2 / 3,
+        temperature: float = 1.0,
+        speed: float = 1.0,
+        seed: int = 0,
+    ):
+        if tokenizer.num_codes != model.codebook.num_codes:
+            raise InputError(
+                f"the tokenizer has {tokenizer.num_codes} codes, the model "
+                f"{model.codebook.num_codes}; give the tokenizer it was trained with"
+            )
+        self.model = model
+        self.text_tokenizer = text_tokenizer
+        self.text_expansion = text_expansion
+        self.duration = duration
+        self.tokenizer = tokenizer
+        self.speed = speed
+        self.seed = seed
+        self.sampling = dict(
+            num_steps=num_steps,
+            guidance_scale=guidance_scale,
+            prior_std=prior_std,
+            temperature=temperature,
+        )
+
+    @classmethod
+    def from_files(
+        cls,
+        train_config: Union[str, Path],
+        model_file: Union[str, Path],
+        tokenizer_config: Union[str, Path],
+        tokenizer_file: Union[str, Path],
+        duration_file: Union[str, Path],
+        vocoder: str = "griffin_lim",
+        vocoder_conf: Optional[Dict[str, Any]] = None,
+        device: str = "cpu",
+        **options,
+    ) -> "Text2Speech":
+        """Load what the recipe trained.
+
+        Args:
+            train_config: config.yaml of the diffusion decoder.
+            model_file: Its weights.
+            tokenizer_config: config.yaml of the speech tokenizer.
+            tokenizer_file: Its weights.
+            duration_file: duration.yaml.
+            vocoder: Name of the vocoder.
+            vocoder_conf: Its options.
+            device: Where to run.
+            **options: Further arguments of the class.
+
+        Raises:
+            InputError: If a file is missing or they do not belong together.
+        """
+        from espnet_fsqdiff.tasks.cdcd import CDCDTask
+        from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
+
+        model, args = load_model(CDCDTask, train_config, model_file, device)
+        tokenizer = SpeechTokenizer.from_pretrained(
+            tokenizer_config, tokenizer_file, device=device
+        )
+        mel = tokenizer.model.feats_extract.get_parameters()
+        tokenizer.vocoder = build_vocoder(vocoder, mel, vocoder_conf)
+        return cls(
+            model,
+            build_text_tokenizer(args),
+            args.text_expansion,
+            load_duration(duration_file, args.token_list),
+            tokenizer,
+            **options,
+        )
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate of the waves in Hz."""
+        return self.vocoder.fs
+
+    @property
+    def vocoder(self) -> Vocoder:
+        """What makes mels audible."""
+        return self.tokenizer.vocoder
+
+    def __call__(self, text: str, utt_id: str = "text") -> Dict[str, Any]:
+        """Speak one text; see `batch`."""
+        return self.batch([text], [utt_id])[0]
+
+    def batch(
+        self, texts: Sequence[str], utt_ids: Optional[Sequence[str]] = None
+    ) -> List[Dict[str, Any]]:
+        """Speak several texts; each sounds as it would alone.
+
+        Args:
+            texts: What to say.
+            utt_ids: Names, for messages and for the noise.
+
+        Returns:
+            For each text a dict with `wav` (L,) float32, `fs`, `tokens` (T,)
+            int64, `durations` (S,) int64 or None, `feat_gen`, the log-mel
+            (F, n_mels), and `rtf`, the batch's seconds of work per second of
+            speech.
+
+        Raises:
+            InputError: If a text cannot be spoken.
+        """
+        utt_ids = utt_ids or [f"text {i}" for i in range(len(texts))]
+        start = time.perf_counter()
+        plans = [self._plan(text, name) for text, name in zip(texts, utt_ids)]
+        results = []
+        for plan, tokens in zip(plans, self._sample(plans, utt_ids)):
+            mel = self.tokenizer.decode_mel(tokens)
+            wav = self.vocoder(mel)
+            results.append(
+                dict(
+                    wav=wav,
+                    fs=self.fs,
+                    tokens=tokens,
+                    durations=plan.durations,
+                    feat_gen=mel.cpu(),
+                )
+            )
+        seconds = time.perf_counter() - start
+        spoken = sum(r["wav"].numel() for r in results) / self.fs
+        for result in results:
+            result["rtf"] = seconds / spoken
+        return results
+
+    def rollout(
+        self,
+        texts: Sequence[str],
+        utt_ids: Sequence[str],
+        num_tokens: Sequence[int],
+        durations: Optional[Sequence[np.ndarray]] = None,
+    ) -> List[torch.Tensor]:
+        """Sample with true lengths, to be compared with the true tokens.
+
+        Args:
+            texts: What was said.
+            utt_ids: Names.
+            num_tokens: True number of tokens of each.
+            durations: True frames of each symbol, for models that see an
+                alignment.
+
+        Returns:
+            Tokens (num_tokens,), int64, of each.
+        """
+        plans = []
+        for i, (text, name) in enumerate(zip(texts, utt_ids)):
+            plan = self._plan(text, name, int(num_tokens[i]))
+            if durations is not None and self.text_expansion == "alignment":
+                plan = plan._replace(durations=np.asarray(durations[i]))
+            plans.append(plan)
+        return self._sample(plans, utt_ids)
+
+    def _plan(self, text: str, name: str, total: Optional[int] = None) -> _Plan:
+        ids = self.text_tokenizer.encode(text, utt_id=name)
+        predicted = self.duration.predict(ids)
+        try:
+            laid = to_frames(predicted, total=total, speed=self.speed)
+            frames = int(laid.sum())
+            if self.text_expansion == "uniform":
+                laid = to_frames(np.ones(len(ids)), total=frames)
+        except InputError as e:
+            raise InputError(f"{name}: {e}") from None
+        if frames > self.model.network.backbone.max_frames:
+            raise InputError(
+                f"{name}: its text takes {frames} frames, the model holds "
+                f"{self.model.network.backbone.max_frames}; split the text"
+            )
+        return _Plan(ids, frames, None if self.text_expansion == "filler" else laid)
+
+    def _sample(self, plans: Sequence[_Plan], names: Sequence[str]):
+        durations = None
+        if self.text_expansion != "filler":
+            durations = [torch.from_numpy(plan.durations) for plan in plans]
+        return self.model.generate(
+            [torch.from_numpy(plan.ids) for plan in plans],
+            [plan.num_frames for plan in plans],
+            durations,
+            seeds=[self.seed + zlib.crc32(name.encode()) for name in names],
+            **self.sampling,
+        )
