@@ -1,0 +1,314 @@
+"""Token extraction in parallel jobs that can be killed and started again.
+
+A job writes its utterances in chunks. A chunk is an archive and then a note
+(json) beside it, each renamed into place, so that a chunk with a note is whole.
+The note holds a key of all that the tokens depend on; a chunk with another key is
+made again. `merge` joins the chunks of all jobs to one set.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from espnet_fsqdiff.data.datadir import DataDir, write_table
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.token_io import (
+    check_tokens,
+    count_codes,
+    read_tokens,
+    token_stats,
+    write_ark,
+    write_counts,
+    write_int_table,
+)
+
+CHUNK_SIZE = 100
+# What `merge` writes; tokens.scp comes last and stands for the set.
+_SET_FILES = (
+    "tokens.scp",
+    "tokens.txt",
+    "utt2num_tokens",
+    "durations.txt",
+    "counts.txt",
+    "stats.json",
+)
+
+
+@dataclass(eq=False)
+class Chunk:
+    """Consecutive utterances of one set that are written together.
+
+    Attributes:
+        ark: Where its tokens go.
+        job: The job that makes it, from 1.
+        data: Its utterances.
+        key: Digest of all that its tokens depend on.
+    """
+
+    ark: Path
+    job: int
+    data: DataDir
+    key: str
+
+    @property
+    def note(self) -> Path:
+        """The file that says that the archive is whole."""
+        return self.ark.with_suffix(".json")
+
+    def read_note(self) -> Optional[Dict[str, Any]]:
+        """The note, or None if the chunk is to be made (again)."""
+        try:
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            if note["key"] != self.key or note["sha256"] != digest_file(self.ark):
+                return None
+            return note
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def model_key(train_config: Path, model_file: Path) -> str:
+    """Digest of a tokenizer."""
+    for path in (train_config, model_file):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; train the tokenizer (stage 6)")
+    return digest_file(train_config) + digest_file(model_file)
+
+
+def plan(
+    data_dirs: Sequence[Path],
+    output_root: Path,
+    num_jobs: int,
+    key: str,
+    chunk_size: int = CHUNK_SIZE,
+) -> Dict[Path, List[Chunk]]:
+    """Deal the utterances of all sets to the jobs.
+
+    Every job gets a contiguous part of the sorted utterances of every set.
+
+    Args:
+        data_dirs: Kaldi data directories; their last names are the sets'.
+        output_root: The sets' tokens go into directories of the same names here.
+        num_jobs: How many parts.
+        key: Digest of the tokenizer and of the options that change its output.
+        chunk_size: Utterances in a chunk at most.
+
+    Returns:
+        Chunks by output directory.
+
+    Raises:
+        InputError: A data directory is not in order, or two have one name.
+    """
+    chunks: Dict[Path, List[Chunk]] = {}
+    for data_dir in data_dirs:
+        out = output_root / data_dir.name
+        if out in chunks:
+            raise InputError(
+                f"{data_dir}: another data directory is called {data_dir.name} too; "
+                "rename one"
+            )
+        data = DataDir.read(data_dir)
+        utts = sorted(data.wav)
+        chunks[out] = []
+        for job in range(1, num_jobs + 1):
+            end = len(utts) * job // num_jobs
+            start = len(utts) * (job - 1) // num_jobs
+            for number, at in enumerate(range(start, end, chunk_size), 1):
+                part = data.subset(utts[at : min(at + chunk_size, end)])
+                ark = out / f"tokens.{job}.{number}.ark"
+                chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
+    return chunks
+
+
+def _chunk_key(key: str, data: DataDir) -> str:
+    digest = hashlib.sha256(key.encode())
+    for utt, name in data.wav.items():
+        stat = Path(name).stat()
+        row = [utt, name, stat.st_size, stat.st_mtime_ns, data.text[utt]]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def run_job(
+    chunks: Dict[Path, List[Chunk]],
+    job: int,
+    load_tokenizer: Callable[[], Any],
+    batch_size: int = 16,
+) -> None:
+    """Make the chunks of one job that are not there yet.
+
+    Args:
+        chunks: The plan.
+        job: From 1.
+        load_tokenizer: Returns a `SpeechTokenizer`; called if there is work.
+        batch_size: Utterances in a batch.
+
+    Raises:
+        InputError: Audio or text is at fault; the message names the utterance.
+    """
+    from tqdm import tqdm
+
+    for out in chunks:
+        for aside in out.glob(f"tokens.{job}.*.tmp.*"):  # of a killed run
+            aside.unlink(missing_ok=True)
+    mine = [c for part in chunks.values() for c in part if c.job == job]
+    todo = [c for c in mine if c.read_note() is None]
+    done = sum(len(c.data) for c in mine if c not in todo)
+    total = sum(len(c.data) for c in mine)
+    logging.info(f"job {job}: {total} utterances, {done} of them done before")
+    if not todo:
+        return
+    tokenizer = load_tokenizer()
+    seconds, began, before = 0.0, time.perf_counter(), done
+    with tqdm(
+        total=total, initial=done, desc=f"tokens, job {job}", unit="utt", disable=None
+    ) as bar:
+        for chunk in todo:
+            # A set whose archives change must not look finished.
+            (chunk.ark.parent / "tokens.scp").unlink(missing_ok=True)
+            chunk.note.unlink(missing_ok=True)
+            tokens, durations = {}, {}
+            for size, length in _encode(
+                chunk, tokenizer, batch_size, tokens, durations
+            ):
+                done, seconds = done + size, seconds + length
+                spent = time.perf_counter() - began
+                bar.update(size)
+                bar.set_postfix_str(f"{seconds / spent:.1f} s of audio/s")
+            _write_chunk(chunk, tokenizer, tokens, durations)
+            logging.info(
+                f"job {job}: {done} of {total} utterances, "
+                f"{(done - before) / spent:.1f} utterances/s, "
+                f"{seconds / spent:.1f} s of audio/s"
+            )
+
+
+def _encode(
+    chunk: Chunk, tokenizer, batch_size: int, tokens: Dict, durations: Dict
+) -> Iterator[Tuple[int, float]]:
+    """Fill `tokens` and `durations`; yields utterances and seconds of a batch."""
+    from espnet_fsqdiff.data.audio import load_audio
+
+    fs = int(tokenizer.fs)
+    wavs = {utt: load_audio(name, fs, utt) for utt, name in chunk.data.wav.items()}
+    # Of like length, so that little is padded; the order within a chunk is free.
+    order = sorted(wavs, key=lambda utt: (len(wavs[utt]), utt))
+    for at in range(0, len(order), batch_size):
+        utts = order[at : at + batch_size]
+        batch = [wavs[utt] for utt in utts]
+        if tokenizer.has_ctc:
+            found, log_probs = tokenizer.encode_batch(
+                batch, fs, utt_ids=utts, return_ctc=True
+            )
+            durations.update(_align(chunk.data, utts, tokenizer, log_probs))
+        else:
+            found = tokenizer.encode_batch(batch, fs, utt_ids=utts)
+        for utt, array in zip(utts, found):
+            tokens[utt] = np.asarray(array, dtype=np.int64)
+            check_tokens(tokens[utt], tokenizer.num_codes, utt)
+        yield len(utts), sum(map(len, batch)) / fs
+
+
+def _align(data: DataDir, utts, tokenizer, log_probs) -> Dict[str, np.ndarray]:
+    """Durations by utterance from the recognition head (blank first)."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    from espnet_fsqdiff.alignment import ctc_align_batch
+
+    encode = tokenizer.text_tokenizer.encode
+    ids = [torch.as_tensor(encode(data.text[u], utt_id=u)).long() for u in utts]
+    sizes = torch.tensor([len(i) for i in ids])
+    durations = ctc_align_batch(
+        pad_sequence(log_probs, batch_first=True),
+        torch.tensor([len(p) for p in log_probs]),
+        pad_sequence([i + 1 for i in ids], batch_first=True),
+        sizes,
+        utt_ids=utts,
+    )
+    return {u: d[:n].numpy() for u, d, n in zip(utts, durations.cpu(), sizes)}
+
+
+def _write_chunk(chunk: Chunk, tokenizer, tokens: Dict, durations: Dict) -> None:
+    utts = list(chunk.data.wav)
+    offsets = write_ark(chunk.ark, {utt: tokens[utt] for utt in utts})
+    note = {
+        "key": chunk.key,
+        "sha256": digest_file(chunk.ark),
+        "rate_hz": float(tokenizer.rate_hz),
+        "num_codes": int(tokenizer.num_codes),
+        "offsets": offsets,
+        "durations": {u: durations[u].tolist() for u in utts if u in durations},
+    }
+    with atomic_path(chunk.note) as aside:
+        aside.write_text(json.dumps(note), encoding="utf-8")
+
+
+def merge(chunks: Dict[Path, List[Chunk]]) -> None:
+    """Join the chunks of all jobs, after checking that none is missing.
+
+    Raises:
+        InputError: Utterances are missing; the message names the set, the jobs
+            to run and the first utterance.
+    """
+    for out, part in chunks.items():
+        notes = [chunk.read_note() for chunk in part]
+        missing = [c for c, note in zip(part, notes) if note is None]
+        if missing:
+            jobs = ", ".join(map(str, sorted({c.job for c in missing})))
+            count = sum(len(c.data) for c in missing)
+            raise InputError(
+                f"{out}: {count} utterances have no tokens (the first is "
+                f"{min(missing[0].data.wav)}); run job {jobs} of the extraction again"
+            )
+        _merge_set(out, part, notes)
+
+
+def _merge_set(out: Path, part: List[Chunk], notes: List[Dict]) -> None:
+    entries: Dict[str, str] = {}
+    durations: Dict[str, np.ndarray] = {}
+    for chunk, note in zip(part, notes):
+        for utt, offset in note["offsets"].items():
+            entries[utt] = f"{chunk.ark}:{offset}"
+        durations.update({u: np.array(d) for u, d in note["durations"].items()})
+    # The key of a chunk binds it to its utterances: this checks the code.
+    assert sorted(entries) == sorted(u for c in part for u in c.data.wav)
+
+    num_codes, rate_hz = notes[0]["num_codes"], notes[0]["rate_hz"]
+    for name in _SET_FILES:
+        (out / name).unlink(missing_ok=True)
+    with atomic_path(out / "tokens.scp") as scp:
+        write_table(scp, entries)
+        tokens = read_tokens(scp, num_codes)
+        write_int_table(out / "tokens.txt", tokens)
+        write_table(out / "utt2num_tokens", {u: len(t) for u, t in tokens.items()})
+        if durations:
+            write_int_table(out / "durations.txt", durations)
+        counts = count_codes(tokens.values(), num_codes)
+        write_counts(out / "counts.txt", counts)
+        stats = token_stats(counts, len(tokens), rate_hz)
+        with atomic_path(out / "stats.json") as aside:
+            aside.write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
+    kept = {path.name for c in part for path in (c.ark, c.note)}
+    for path in out.glob("tokens.*.*.*"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+    logging.info(
+        f"{out}: {stats['num_utts']} utterances, {stats['num_tokens']} tokens, "
+        f"{stats['used_codes']} of {num_codes} codes used "
+        f"({100 * stats['utilisation']:.1f} %), perplexity {stats['perplexity']:.0f}, "
+        f"{rate_hz:g} tokens/s, {stats['bits_per_second']:.0f} bit/s "
+        f"({stats['entropy_bits_per_second']:.0f} by entropy)"
+    )
