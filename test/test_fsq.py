@@ -26,7 +26,9 @@ def test_indices_and_codes_are_a_bijection(levels):
 
 def test_numbering_is_little_endian_base_three():
     fsq = FSQ([3] * 8)
-    codes = torch.tensor([[-1.0] * 8, [0] + [-1.0] * 7, [-1.0, 1] + [-1.0] * 6, [1] * 8])
+    codes = torch.tensor(
+        [[-1.0] * 8, [0] + [-1.0] * 7, [-1.0, 1] + [-1.0] * 6, [1] * 8]
+    )
     assert fsq.codes_to_indices(codes).tolist() == [0, 1, 6, 6560]
     index = 4321
     values = fsq.indices_to_codes(torch.tensor(index))
@@ -35,7 +37,9 @@ def test_numbering_is_little_endian_base_three():
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.integers(2, 9), min_size=1, max_size=5), st.integers(0, 2**31), st.data()
+    st.lists(st.integers(2, 9), min_size=1, max_size=5),
+    st.integers(0, 2**31),
+    st.data(),
 )
 def test_quantize_takes_the_nearest_point(levels, seed, data):
     fsq = FSQ(levels)
@@ -65,7 +69,9 @@ def test_float32_under_autocast_and_nothing_saved():
 
 @pytest.mark.parametrize("token", [-1, 81])
 def test_a_token_outside_the_codebook_is_refused(token):
-    with pytest.raises(InputError, match=f"token {token} is outside the codebook 0..80"):
+    with pytest.raises(
+        InputError, match=f"token {token} is outside the codebook 0..80"
+    ):
         FSQ([3] * 4).indices_to_codes(torch.tensor([0, token]))
 
 

@@ -14,7 +14,9 @@ def get_parser() -> config_argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = config_argparse.ArgumentParser(description=__doc__)
     group = parser.add_argument_group("Files")
-    group.add_argument("--train_config", required=True, help="config.yaml of cdcd_train")
+    group.add_argument(
+        "--train_config", required=True, help="config.yaml of cdcd_train"
+    )
     group.add_argument("--model_file", required=True)
     group.add_argument("--tokenizer_config", required=True)
     group.add_argument("--tokenizer_file", required=True)

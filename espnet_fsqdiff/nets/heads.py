@@ -33,9 +33,7 @@ class JointHead(nn.Module):
         """Features (B, T, dim) to logits (B, T, K)."""
         return self.linear(x)
 
-    def cross_entropy(
-        self, logits: torch.Tensor, tokens: torch.Tensor
-    ) -> torch.Tensor:
+    def cross_entropy(self, logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Logits (B, T, K) and tokens (B, T) to nats per token (B, T)."""
         loss = F.cross_entropy(
             logits.flatten(0, 1).float(), tokens.flatten(), reduction="none"
@@ -97,9 +95,7 @@ class FactorizedHead(nn.Module):
         logits = logits.float()[..., self.index]
         return logits.masked_fill(self.absent, float("-inf"))
 
-    def cross_entropy(
-        self, logits: torch.Tensor, tokens: torch.Tensor
-    ) -> torch.Tensor:
+    def cross_entropy(self, logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Logits and tokens (B, T) to nats per token (B, T)."""
         log_p = self._by_dimension(logits).log_softmax(-1)
         digits = self.fsq.indices_to_digits(tokens)

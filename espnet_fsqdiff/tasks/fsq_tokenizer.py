@@ -89,7 +89,9 @@ class ESPnetFSQTokenizerModel(AbsESPnetModel):
         real = output.tokens[length_mask(output.lengths, output.tokens.size(1))]
         usage = code_usage(real, self.tokenizer.quantizer.num_codes)
         stats = {k: v.detach() for k, v in stats.items()}
-        stats.update(loss=loss.detach(), perplexity=loss.new_tensor(usage["perplexity"]))
+        stats.update(
+            loss=loss.detach(), perplexity=loss.new_tensor(usage["perplexity"])
+        )
         return force_gatherable((loss, stats, speech.size(0)), loss.device)
 
     def collect_feats(

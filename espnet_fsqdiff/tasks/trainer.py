@@ -108,6 +108,8 @@ class ResumableTrainer(Trainer):
         )
         # The next thing the trainer writes is the checkpoint.
         checkpoint = Path(options.output_dir) / CHECKPOINT
-        is_main = not distributed_option.distributed or distributed_option.dist_rank == 0
+        is_main = (
+            not distributed_option.distributed or distributed_option.dist_rank == 0
+        )
         if is_main and checkpoint.exists():
             os.replace(checkpoint, checkpoint.with_name(PREVIOUS))

@@ -153,9 +153,7 @@ class SpeechTokenizerModel(nn.Module):
         mel = stacked.reshape(tokens.size(0), -1, self.mel_mean.numel())
         return mel * self.mel_std + self.mel_mean
 
-    def ctc_log_probs(
-        self, codes: torch.Tensor, lengths: torch.Tensor
-    ) -> torch.Tensor:
+    def ctc_log_probs(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Log-probabilities (B, T, V + 1) of the text symbols, the blank first."""
         if self.recognizer is None:
             raise InputError(

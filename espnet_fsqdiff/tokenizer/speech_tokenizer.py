@@ -131,7 +131,9 @@ class SpeechTokenizer:
     def _prepare(self, wav: Wave, fs: int, name: str) -> torch.Tensor:
         wav = np.asarray(wav, dtype=np.float32)
         if wav.ndim != 1:
-            raise InputError(f"{name}: its wave has shape {wav.shape}; give one channel")
+            raise InputError(
+                f"{name}: its wave has shape {wav.shape}; give one channel"
+            )
         if wav.size == 0 or not np.isfinite(wav).all() or not wav.any():
             raise InputError(f"{name}: its wave is empty, silent or not finite")
         if fs != self.fs:

@@ -247,8 +247,6 @@ def test_impossible_requests_are_refused():
             prompts=[torch.zeros(3)],
         )
     with pytest.raises(InputError, match="make 5 frames, not 4"):
-        generate(
-            network, codebook, LinearSchedule(), text, [4], [torch.tensor([2, 3])]
-        )
+        generate(network, codebook, LinearSchedule(), text, [4], [torch.tensor([2, 3])])
     with pytest.raises(ValueError, match="at least 1"):
         uniform_times(0)

@@ -1,0 +1,131 @@
+"""Format audio: mono files at one sampling rate, stage 2 of a recipe.
+
+Files that are there and whole are kept, so a killed run goes on where it was.
+"""
+
+import argparse
+import logging
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.data.audio import Notices, read_audio, resample
+from espnet_fsqdiff.data.datadir import DataDir, write_table
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import atomic_path
+
+
+class Job(NamedTuple):
+    """One utterance to format."""
+
+    utt: str
+    source: Path
+    target: Path
+    fs: int
+
+
+class Done(NamedTuple):
+    """What became of a job: `kept` tells that its file was there and whole."""
+
+    num_samples: int
+    channels: int
+    rate: int
+    kept: bool
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--input_root", default="data", help="holds the sets")
+    parser.add_argument("--output_root", default="dump/raw/org")
+    parser.add_argument("--sets", nargs="+", required=True, help="names of the sets")
+    parser.add_argument("--fs", type=int, default=16000, help="sampling rate in Hz")
+    parser.add_argument("--audio_format", choices=["flac", "wav"], default="flac")
+    parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
+    return parser
+
+
+def num_samples_if_whole(job: Job) -> Optional[int]:
+    """Return the length of the formatted file if it can be kept, else None."""
+    target = job.target
+    if not target.is_file() or not job.source.is_file():
+        return None
+    if target.stat().st_mtime < job.source.stat().st_mtime:
+        return None
+    try:
+        wave, rate, channels = read_audio(target, job.utt)
+    except InputError:
+        return None
+    return len(wave) if (rate, channels) == (job.fs, 1) else None
+
+
+def format_one(job: Job) -> Done:
+    """Write one formatted file, unless it is there and whole."""
+    import soundfile
+
+    num_samples = num_samples_if_whole(job)
+    if num_samples is not None:
+        return Done(num_samples, 1, job.fs, True)
+    wave, rate, channels = read_audio(job.source, job.utt)
+    # Resampling can swing a little beyond full scale.
+    wave = np.clip(resample(wave, rate, job.fs), -1.0, 1.0)
+    with atomic_path(job.target) as aside:
+        soundfile.write(str(aside), wave, job.fs, subtype="PCM_16")
+    return Done(len(wave), channels, rate, False)
+
+
+def format_set(args: argparse.Namespace, name: str, pool, notices: Notices) -> None:
+    """Format one set and write its data directory, `wav.scp` last."""
+    from tqdm import tqdm
+
+    data = DataDir.read(Path(args.input_root) / name)
+    target_dir = Path(args.output_root) / name
+    jobs = [
+        Job(
+            utt,
+            Path(source),
+            target_dir / "data" / f"{utt}.{args.audio_format}",
+            args.fs,
+        )
+        for utt, source in data.wav.items()
+    ]
+    results = pool.map(format_one, jobs, chunksize=8)
+    num_samples, kept = {}, 0
+    bar = tqdm(zip(jobs, results), name, len(jobs), unit="utt", disable=None)
+    for job, done in bar:
+        notices.conversion(job.utt, done.channels, done.rate, args.fs)
+        num_samples[job.utt] = done.num_samples
+        kept += done.kept
+    write_table(target_dir / "utt2num_samples", num_samples)
+    data.wav = {job.utt: str(job.target) for job in jobs}
+    data.write(target_dir)
+    minutes = sum(num_samples.values()) / args.fs / 60
+    logging.info(
+        f"{target_dir}: {len(jobs)} utterances, {minutes:.1f} min, "
+        f"{kept} of them were there already"
+    )
+
+
+def main(cmd=None) -> None:
+    """Run the command."""
+    args = get_parser().parse_args(cmd)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.fs < 1 or args.nj < 1:
+        raise InputError("--fs and --nj have to be above 0; correct them")
+    notices = Notices()
+    pool = ProcessPoolExecutor(args.nj)
+    try:
+        for name in args.sets:
+            format_set(args, name, pool, notices)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+if __name__ == "__main__":
+    cli(main)
