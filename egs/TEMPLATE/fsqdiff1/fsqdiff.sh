@@ -1,0 +1,420 @@
+#!/usr/bin/env bash
+# The stages of a text-to-speech recipe: recorded speech in, a speaking model out.
+# Run it through a recipe's run.sh; --help names stages and options.
+
+set -euo pipefail
+
+log() {
+    echo "$(date '+%Y-%m-%dT%H:%M:%S') (${0##*/}:${BASH_LINENO[0]}) $*"
+}
+die() {
+    echo "${0##*/}: error: $*" >&2
+    exit 2
+}
+
+# General
+stage=1              # first stage to run
+stop_stage=15        # last stage to run
+skip_data_prep=false # skip stages 1 to 4
+skip_train=false     # skip stages 5 to 11
+skip_eval=false      # skip stages 12 and 13
+skip_packing=false   # skip stage 14
+skip_upload=true     # skip stage 15
+ngpu=0               # GPUs for training; 0 trains on processors
+num_nodes=1          # machines for training
+nj=$(nproc)          # parallel jobs on data
+inference_nj=${nj}   # processes of the scoring
+gpu_inference=false  # synthesise on a GPU
+datadir=data         # data directories
+dumpdir=dump         # formatted audio, token lists, tokens
+expdir=exp           # models and results
+python=python3       # the Python to use
+
+# Data
+local_data_opts=      # options for local/data.sh
+train_set=train       # name of the training set
+valid_set=valid       # name of the validation set
+test_sets=test        # names of the test sets, separated by spaces
+fs=16000              # sampling rate in Hz
+audio_format=flac     # flac or wav
+min_wav_duration=0.1  # seconds; shorter utterances are dropped
+max_wav_duration=20   # seconds; longer ones are dropped
+
+# Text
+token_type=char       # char, bpe or phn
+nbpe=100              # pieces, for token_type bpe
+cleaner=lower         # cleaners separated by commas (lower, tacotron, ...) or none
+g2p=none              # pronunciation for token_type phn, e.g. espeak_ng_english_us_vits
+
+# Speech tokenizer
+tokenizer_config=conf/train_tokenizer.yaml
+tokenizer_args=       # further options of fsq_tokenizer_train
+tokenizer_tag=        # name of its directory; by default that of the config
+tokenizer_model=valid.loss.ave.pth
+token_rate=25         # speech tokens a second, as in tokenizer_config
+
+# Diffusion
+train_config=conf/train_cdcd.yaml
+train_args=           # further options of cdcd_train
+tag=                  # name of its directory; by default that of the config
+vocoder_config=       # token-to-wave training; none: Griffin-Lim
+
+# Synthesis, scoring, release
+inference_config=conf/decode.yaml
+inference_args=       # further options of tts_inference
+inference_tag=        # name of its directory; by default that of the config
+inference_model=valid.loss.ave.pth
+num_examples=4        # utterances with pictures and players in the report
+title=                # heading of the report
+hf_repo=              # where to upload, e.g. user/model
+
+help_message=$(cat << EOF
+Usage: run.sh [--option value ...]
+
+Stages:
+   1 data                 local/data.sh makes data directories
+   2 format audio         mono files at --fs
+   3 drop utterances      too long, too short, too much text for the frames
+   4 text token list      from the training text
+   5 tokenizer statistics lengths and mel statistics
+   6 tokenizer training   audio to tokens and back
+   7 token extraction     tokens of all sets, aligned with the text
+   8 duration table       frames a text token takes
+   9 diffusion statistics lengths
+  10 diffusion training   text to tokens
+  11 token-to-wave        trained with --vocoder_config alone
+  12 synthesis            of the test sets, from text and from true tokens
+  13 scoring              and the report
+  14 pack                 the model in one file
+  15 upload               with --skip_upload false alone
+
+Options and their values:
+$(sed -nE '/^# General$/,/^help_message=/{
+    s/^# (.*)/\n\1:/p
+    s/^([a-z]\w*)=([^# ]*) *(# (.*))?$/  --\1 (\2) \4/p
+}' "${BASH_SOURCE[0]}")
+
+cmd_backend=slurm|sge run.sh ... sends the jobs to a cluster, see cmd.sh.
+EOF
+)
+
+run_args=("$@")
+. utils/parse_options.sh
+[ $# -eq 0 ] || die "unexpected argument $1; --help names the options"
+[ -f path.sh ] || die "run it in a recipe's directory"
+. ./path.sh
+. ./cmd.sh || exit 2
+export python
+
+for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_examples; do
+    [[ "${!number}" =~ ^[0-9]+$ ]] || die "option --${number} is a number, not '${!number}'"
+done
+
+names=("" "data" "format audio" "drop utterances" "text token list"
+    "tokenizer statistics" "tokenizer training" "token extraction" "duration table"
+    "diffusion statistics" "diffusion training" "token-to-wave" "synthesis"
+    "scoring" "pack" "upload")
+
+config_tag() { # <config> : conf/tuning/train_cdcd_large.yaml -> train_cdcd_large
+    basename "$1" .yaml
+}
+tokenizer_tag=${tokenizer_tag:-$(config_tag "${tokenizer_config}")}
+tag=${tag:-$(config_tag "${train_config}")}
+inference_tag=${inference_tag:-$(config_tag "${inference_config}")}
+
+raw=${dumpdir}/raw
+token_listdir=${dumpdir}/token_list/${token_type}
+[ "${token_type}" != bpe ] || token_listdir+=_${nbpe}
+token_list=${token_listdir}/tokens.txt
+tokens=${dumpdir}/tokens/${tokenizer_tag}
+tokenizer_stats=${expdir}/tokenizer_stats
+tokenizer_exp=${expdir}/tokenizer_${tokenizer_tag}
+duration_exp=${expdir}/duration_${tokenizer_tag}
+cdcd_stats=${expdir}/cdcd_stats_${tokenizer_tag}
+cdcd_exp=${expdir}/cdcd_${tag}
+inference_dir=${cdcd_exp}/${inference_tag}
+report=${inference_dir}/report
+packed=${cdcd_exp}/packed/${tag}_${inference_model%.pth}.zip
+wall=${expdir}/wall_seconds.txt
+read -r -a all_sets <<< "${train_set} ${valid_set} ${test_sets}"
+read -r -a eval_sets <<< "${test_sets}"
+
+bpe_opts=()
+[ "${token_type}" != bpe ] || bpe_opts=(--bpemodel "${token_listdir}/bpe.model")
+cut_opts=(--token_type "${token_type}" --cleaner "${cleaner}" --g2p "${g2p}")
+text_opts=("${cut_opts[@]}" --token_list "${token_list}" "${bpe_opts[@]}")
+tokenizer_files=("${tokenizer_exp}/config.yaml" "${tokenizer_exp}/${tokenizer_model}")
+
+need() { # <stage> <file>... : stop if an input is missing, name its stage
+    local maker=$1 file
+    shift
+    for file in "$@"; do
+        [ -e "${file}" ] || die "${file} is missing; run stage ${maker}" \
+            "(${names[maker]}) first: --stage ${maker}"
+    done
+}
+config() { # <option> <file> : stop if a config is missing
+    [ -f "$2" ] || die "--$1 $2: no such file"
+}
+keep_log() { # <log> : train.log becomes train.1.log, that train.2.log, ... as in ESPnet
+    local base=${1%.log} n=1
+    [ -e "$1" ] || return 0
+    while [ -e "${base}.${n}.log" ]; do n=$((n + 1)); done
+    for (( ; n > 1; n--)); do mv "${base}.$((n - 1)).log" "${base}.${n}.log"; done
+    mv "$1" "${base}.1.log"
+}
+train() { # <directory> <command>... : on one machine, or on several by ESPnet's launcher
+    local dir=$1 log=$1/train.log
+    shift
+    mkdir -p "${dir}"
+    log "The training log: ${log}"
+    if [ "${num_nodes}" -eq 1 ]; then
+        keep_log "${log}"
+        ${cuda_cmd} --name "${dir##*/}" --gpu "${ngpu}" "${log}" \
+            "$@" --ngpu "${ngpu}" --multiprocessing_distributed true
+    else
+        ${python} -m espnet2.bin.launch --cmd "${cuda_cmd} --name ${dir##*/}" \
+            --log "${log}" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
+            --init_file_prefix "${dir}/.dist_init_" \
+            --multiprocessing_distributed true -- "$@"
+    fi
+}
+
+stage_1() {
+    [ -x local/data.sh ] || die "local/data.sh is missing; the recipe has to bring it"
+    # shellcheck disable=SC2086
+    local/data.sh --output_dir "${datadir}" ${local_data_opts}
+}
+
+stage_2() {
+    need 1 "${all_sets[@]/#/${datadir}/}"
+    ${python} -m espnet_fsqdiff.bin.format_audio --input_root "${datadir}" \
+        --output_root "${raw}/org" --sets "${all_sets[@]}" --fs "${fs}" \
+        --audio_format "${audio_format}" --nj "${nj}"
+}
+
+stage_3() {
+    need 2 "${all_sets[@]/#/${raw}/org/}"
+    ${python} -m espnet_fsqdiff.bin.filter_utterances --input_root "${raw}/org" \
+        --output_root "${raw}" --sets "${all_sets[@]}" --fs "${fs}" \
+        --min_wav_duration "${min_wav_duration}" \
+        --max_wav_duration "${max_wav_duration}" --token_rate "${token_rate}" \
+        "${cut_opts[@]}"
+}
+
+stage_4() {
+    local others=("${valid_set}" "${eval_sets[@]}")
+    others=("${others[@]/#/${raw}/}")
+    need 3 "${raw}/${train_set}/text" "${others[@]/%//text}"
+    ${python} -m espnet_fsqdiff.bin.make_token_list --nbpe "${nbpe}" \
+        --train_text "${raw}/${train_set}/text" --check_text "${others[@]/%//text}" \
+        --output_dir "${token_listdir}" "${cut_opts[@]}"
+}
+
+tokenizer_opts=(
+    --use_preprocessor true "${text_opts[@]}" --feats_extract_conf "fs=${fs}"
+    --train_data_path_and_name_and_type "${raw}/${train_set}/wav.scp,speech,sound"
+    --train_data_path_and_name_and_type "${raw}/${train_set}/text,text,text"
+    --valid_data_path_and_name_and_type "${raw}/${valid_set}/wav.scp,speech,sound"
+    --valid_data_path_and_name_and_type "${raw}/${valid_set}/text,text,text"
+    --config "${tokenizer_config}"
+)
+
+stage_5() {
+    config tokenizer_config "${tokenizer_config}"
+    need 3 "${raw}/${train_set}/utt2num_samples" "${raw}/${valid_set}/utt2num_samples"
+    need 4 "${token_list}"
+    # shellcheck disable=SC2086
+    ${train_cmd} "${tokenizer_stats}/stats.log" \
+        ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train --collect_stats true \
+        --train_shape_file "${raw}/${train_set}/utt2num_samples" \
+        --valid_shape_file "${raw}/${valid_set}/utt2num_samples" \
+        --output_dir "${tokenizer_stats}" "${tokenizer_opts[@]}" ${tokenizer_args}
+}
+
+stage_6() {
+    config tokenizer_config "${tokenizer_config}"
+    need 4 "${token_list}"
+    need 5 "${tokenizer_stats}"/{train,valid}/speech_shape \
+        "${tokenizer_stats}/train/feats_stats.npz"
+    # shellcheck disable=SC2086
+    train "${tokenizer_exp}" \
+        ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train \
+        --train_shape_file "${tokenizer_stats}/train/speech_shape" \
+        --valid_shape_file "${tokenizer_stats}/valid/speech_shape" \
+        --mel_stats_file "${tokenizer_stats}/train/feats_stats.npz" \
+        --resume true --output_dir "${tokenizer_exp}" \
+        "${tokenizer_opts[@]}" ${tokenizer_args}
+}
+
+stage_7() {
+    need 3 "${all_sets[@]/#/${raw}/}"
+    need 6 "${tokenizer_files[@]}"
+    local opts=(
+        --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}"
+        --data_dirs "${all_sets[@]/#/${raw}/}"
+        --output_root "${tokens}" --num_jobs "${nj}"
+    )
+    # The jobs share the processors.
+    local threads=$(($(nproc) / nj))
+    OMP_NUM_THREADS=$((threads > 0 ? threads : 1)) \
+        ${train_cmd} JOB=1:"${nj}" "${tokens}/log/extract.JOB.log" \
+        ${python} -m espnet_fsqdiff.bin.extract_tokens "${opts[@]}" --job JOB
+    ${python} -m espnet_fsqdiff.bin.extract_tokens "${opts[@]}" --merge true
+}
+
+stage_8() {
+    need 4 "${token_list}"
+    need 7 "${tokens}/${train_set}/durations.txt" "${tokens}/${valid_set}/tokens.scp"
+    ${python} -m espnet_fsqdiff.bin.fit_duration \
+        --train_tokens "${tokens}/${train_set}" --valid_tokens "${tokens}/${valid_set}" \
+        --train_text "${raw}/${train_set}/text" --valid_text "${raw}/${valid_set}/text" \
+        "${text_opts[@]}" --output_dir "${duration_exp}"
+}
+
+cdcd_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
+for _split in train valid; do
+    _set=${_split}_set
+    cdcd_opts+=(
+        "--${_split}_data_path_and_name_and_type" "${raw}/${!_set}/text,text,text"
+        "--${_split}_data_path_and_name_and_type"
+        "${tokens}/${!_set}/tokens.scp,speech_token,kaldi_ark"
+        "--${_split}_data_path_and_name_and_type"
+        "${tokens}/${!_set}/durations.txt,durations,text_int"
+    )
+done
+
+stage_9() {
+    config train_config "${train_config}"
+    need 4 "${token_list}"
+    need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
+    # shellcheck disable=SC2086
+    ${train_cmd} "${cdcd_stats}/stats.log" \
+        ${python} -m espnet_fsqdiff.bin.cdcd_train --collect_stats true \
+        --train_shape_file "${tokens}/${train_set}/utt2num_tokens" \
+        --valid_shape_file "${tokens}/${valid_set}/utt2num_tokens" \
+        --output_dir "${cdcd_stats}" "${cdcd_opts[@]}" ${train_args}
+}
+
+stage_10() {
+    config train_config "${train_config}"
+    need 6 "${tokenizer_files[0]}"
+    need 8 "${duration_exp}/duration.yaml"
+    need 9 "${cdcd_stats}"/{train,valid}/speech_token_shape
+    # shellcheck disable=SC2086
+    train "${cdcd_exp}" \
+        ${python} -m espnet_fsqdiff.bin.cdcd_train \
+        --train_shape_file "${cdcd_stats}/train/speech_token_shape" \
+        --valid_shape_file "${cdcd_stats}/valid/speech_token_shape" \
+        --duration_file "${duration_exp}/duration.yaml" \
+        --tokenizer_config "${tokenizer_files[0]}" \
+        --resume true --output_dir "${cdcd_exp}" "${cdcd_opts[@]}" ${train_args}
+}
+
+stage_11() {
+    if [ -z "${vocoder_config}" ]; then
+        log "No --vocoder_config is given: waves are made by Griffin-Lim"
+        return
+    fi
+    die "--vocoder_config ${vocoder_config}: there is no vocoder training yet; leave it out"
+}
+
+model_opts=(
+    --train_config "${cdcd_exp}/config.yaml"
+    --model_file "${cdcd_exp}/${inference_model}"
+    --tokenizer_config "${tokenizer_files[0]}" --tokenizer_file "${tokenizer_files[1]}"
+    --duration_file "${duration_exp}/duration.yaml"
+)
+need_models() {
+    need 6 "${tokenizer_files[@]}"
+    need 8 "${duration_exp}/duration.yaml"
+    need 10 "${cdcd_exp}/config.yaml" "${cdcd_exp}/${inference_model}"
+}
+
+stage_12() {
+    config inference_config "${inference_config}"
+    need_models
+    local set gpus=0
+    [ "${gpu_inference}" = false ] || gpus=1
+    for set in "${eval_sets[@]}"; do
+        need 7 "${tokens}/${set}/tokens.scp"
+        # shellcheck disable=SC2086
+        ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
+            ${python} -m espnet_fsqdiff.bin.resynthesize \
+            --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}" \
+            --tokens "${tokens}/${set}/tokens.scp" \
+            --output_dir "${tokenizer_exp}/resynthesis/${set}"
+        # shellcheck disable=SC2086
+        ${decode_cmd} --gpu "${gpus}" "${inference_dir}/${set}/inference.log" \
+            ${python} -m espnet_fsqdiff.bin.tts_inference \
+            --config "${inference_config}" "${model_opts[@]}" \
+            --data_dir "${raw}/${set}" --tokens_dir "${tokens}/${set}" \
+            --output_dir "${inference_dir}/${set}" --ngpu "${gpus}" ${inference_args}
+    done
+}
+
+stage_13() {
+    local set outdir
+    for set in "${eval_sets[@]}"; do
+        local resynthesis=${tokenizer_exp}/resynthesis/${set}
+        local synthesis=${inference_dir}/${set}
+        need 12 "${resynthesis}/wav.scp" "${synthesis}/wav.scp"
+        need 7 "${tokens}/${train_set}/stats.json"
+        need 8 "${duration_exp}/stats.json"
+        outdir=${report}
+        [ "${#eval_sets[@]}" -eq 1 ] || outdir=${report}/${set}
+        ${python} -m espnet_fsqdiff.bin.score --ref_dir "${raw}/${set}" \
+            --system resynthesis="${resynthesis}" --system synthesis="${synthesis}" \
+            --token_stats "${tokens}/${train_set}/stats.json" \
+            --duration_stats "${duration_exp}/stats.json" --wall_seconds "${wall}" \
+            --curves tokenizer="${tokenizer_exp}/train.log" \
+            --curves diffusion="${cdcd_exp}/train.log" \
+            --outdir "${outdir}" --nj "${inference_nj}" \
+            --num_examples "${num_examples}" --title "${title:-${PWD##*/egs/} ${tag}}"
+        log "Waves of unseen sentences: ${synthesis}/wav"
+        log "The report: ${outdir}/index.html (and results.md, scores.json)"
+    done
+}
+
+stage_14() {
+    need_models
+    config inference_config "${inference_config}"
+    ${python} -m espnet_fsqdiff.bin.pack "${model_opts[@]}" \
+        --inference_config "${inference_config}" --outpath "${packed}"
+    log "The packed model: ${packed}"
+}
+
+stage_15() {
+    [ -n "${hf_repo}" ] || die "--hf_repo is missing; name where to upload: user/model"
+    need 14 "${packed}"
+    ${python} -m espnet_fsqdiff.bin.upload --packed "${packed}" --repo_id "${hf_repo}"
+}
+
+skipped() { # <stage>
+    case "$1" in
+        [1-4]) echo "${skip_data_prep}" ;;
+        [5-9] | 10 | 11) echo "${skip_train}" ;;
+        12 | 13) echo "${skip_eval}" ;;
+        14) echo "${skip_packing}" ;;
+        15) echo "${skip_upload}" ;;
+    esac
+}
+
+running=
+# Which stage it was, whatever way it failed.
+trap '[ $? -eq 0 ] || [ -z "${running}" ] || echo "${0##*/}: stage ${running} (${names[running]}) failed" >&2' EXIT
+
+log "$0 ${run_args[*]}"
+mkdir -p "${expdir}"
+for ((number = stage < 1 ? 1 : stage; number <= stop_stage && number <= 15; number++)); do
+    [ "$(skipped "${number}")" = false ] || continue
+    log "Stage ${number}: ${names[number]}"
+    started=$(date +%s.%N)
+    running=${number}
+    "stage_${number}"
+    running=
+    # The last line of a stage counts.
+    printf '%d %s %.1f\n' "${number}" "${names[number]// /_}" \
+        "$(echo "${started} $(date +%s.%N)" | awk '{print $2 - $1}')" >> "${wall}"
+done
+log "Done. [stages ${stage} to ${stop_stage}]"

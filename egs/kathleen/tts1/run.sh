@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# 55 minutes of one real voice. Options are those of fsqdiff.sh (--help);
+# the corpus is found or fetched by local/data.sh (--local_data_opts "--corpus_dir ...").
+
+set -euo pipefail
+
+./fsqdiff.sh \
+    --fs 16000 \
+    --token_type char \
+    --cleaner tacotron,lower \
+    --tokenizer_config conf/train_tokenizer.yaml \
+    --train_config conf/train_cdcd.yaml \
+    --inference_config conf/decode.yaml \
+    "$@"

@@ -1,0 +1,1 @@
+"""Kaldi data directories, audio files and the corpora of the recipes."""

@@ -1,0 +1,204 @@
+"""Kaldi data directories: `wav.scp text utt2spk spk2utt`, checked and sorted."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterable, Mapping, Optional, Union
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import atomic_path
+
+
+def read_table(path: Union[str, Path]) -> Dict[str, str]:
+    """Read a Kaldi table, one `key value` a line.
+
+    Args:
+        path: The file: UTF-8, sorted as `LC_ALL=C sort` does.
+
+    Returns:
+        Values by key in the order of the file; the value of a line that holds a
+        key alone is "".
+
+    Raises:
+        InputError: The file is missing, is not UTF-8, has an empty line or a
+            key twice, or is not sorted.
+    """
+    path = Path(path)
+    table: Dict[str, str] = {}
+    last = None
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file; run the stage that makes it (1: data, 2: audio)"
+        ) from None
+    except UnicodeDecodeError as e:
+        raise InputError(f"{path}: not UTF-8 (byte {e.start}); convert it") from None
+    if lines and lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        fields = line.split(maxsplit=1)
+        if not fields:
+            raise InputError(f"{path}:{number}: empty line; remove it")
+        key = fields[0]
+        if key in table:
+            raise InputError(
+                f"{path}:{number}: utterance {key} is there twice; keep one line of it"
+            )
+        # Code points compare as their UTF-8 bytes do, which is the C locale.
+        if last is not None and key < last:
+            raise InputError(
+                f"{path}:{number}: {key} comes after {last}: not sorted; "
+                f"sort it: LC_ALL=C sort -o {path} {path}"
+            )
+        table[key] = fields[1].strip() if len(fields) > 1 else ""
+        last = key
+    return table
+
+
+def write_table(path: Union[str, Path], table: Mapping[str, object]) -> None:
+    """Write `key value` lines sorted in the C locale, whole or not at all."""
+    with atomic_path(path) as aside:
+        with open(aside, "w", encoding="utf-8") as f:
+            for key in sorted(table):
+                f.write(f"{key} {table[key]}\n")
+
+
+def _same_keys(
+    path_a: Path, keys_a: Iterable[str], path_b: Path, keys_b: Iterable[str]
+) -> None:
+    a, b = set(keys_a), set(keys_b)
+    if a != b:
+        lacking, key = (path_b, min(a - b)) if a - b else (path_a, min(b - a))
+        raise InputError(
+            f"{lacking}: utterance {key} is missing ({len(a ^ b)} differ between "
+            f"{path_a.name} and {path_b.name}); give both files the same utterances"
+        )
+
+
+@dataclass
+class DataDir:
+    """One set of utterances.
+
+    Attributes:
+        wav: Audio file by utterance id.
+        text: Text by utterance id.
+        utt2spk: Speaker by utterance id.
+    """
+
+    wav: Dict[str, str]
+    text: Dict[str, str]
+    utt2spk: Dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.wav)
+
+    @classmethod
+    def read(cls, path: Union[str, Path], check_audio: bool = True) -> "DataDir":
+        """Read and validate a data directory.
+
+        Args:
+            path: The directory.
+            check_audio: Look whether every audio file is there (its content is
+                checked where it is read).
+
+        Raises:
+            InputError: Anything is missing, doubled, unsorted, empty or does
+                not match; the message names file and utterance.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise InputError(f"{path}: no such data directory; run stage 1 (data)")
+        names = ["wav.scp", "text", "utt2spk", "spk2utt"]
+        wav, text, utt2spk, spk2utt = (read_table(path / n) for n in names)
+        if not wav:
+            raise InputError(f"{path}/wav.scp: no utterance in it")
+        _same_keys(path / "wav.scp", wav, path / "text", text)
+        _same_keys(path / "wav.scp", wav, path / "utt2spk", utt2spk)
+        for utt, words in text.items():
+            if not words:
+                raise InputError(
+                    f"{path}/text: the text of utterance {utt} is empty; "
+                    "write it or remove the utterance from every file"
+                )
+        _check_speakers(path, utt2spk, spk2utt)
+        for utt, name in wav.items():
+            _check_audio_name(path, utt, name, check_audio)
+        return cls(wav, text, utt2spk)
+
+    def write(self, path: Union[str, Path]) -> None:
+        """Write the four files; `wav.scp`, which stands for the set, last."""
+        path = Path(path)
+        spk2utt = defaultdict(list)
+        for utt in sorted(self.utt2spk):
+            spk2utt[self.utt2spk[utt]].append(utt)
+        write_table(path / "text", self.text)
+        write_table(path / "utt2spk", self.utt2spk)
+        write_table(path / "spk2utt", {s: " ".join(u) for s, u in spk2utt.items()})
+        write_table(path / "wav.scp", self.wav)
+
+    def subset(self, utts: Iterable[str]) -> "DataDir":
+        """Return the set with the utterances `utts` alone."""
+        utts = sorted(utts)
+        return DataDir(
+            {u: self.wav[u] for u in utts},
+            {u: self.text[u] for u in utts},
+            {u: self.utt2spk[u] for u in utts},
+        )
+
+
+def _check_speakers(
+    path: Path, utt2spk: Mapping[str, str], spk2utt: Mapping[str, str]
+) -> None:
+    back = {}
+    for speaker, utts in spk2utt.items():
+        for utt in utts.split():
+            back[utt] = speaker
+    for utt, speaker in utt2spk.items():
+        if not speaker:
+            raise InputError(f"{path}/utt2spk: no speaker for utterance {utt}; name it")
+        if back.get(utt) != speaker:
+            raise InputError(
+                f"{path}/spk2utt: utterance {utt} is not under speaker {speaker} as "
+                "utt2spk says; make spk2utt from utt2spk"
+            )
+    extra = sorted(set(back) - set(utt2spk))
+    if extra:
+        raise InputError(
+            f"{path}/spk2utt: utterance {extra[0]} is not in utt2spk; "
+            "make spk2utt from utt2spk"
+        )
+
+
+def _check_audio_name(path: Path, utt: str, name: str, check_audio: bool) -> None:
+    if "/" in utt:
+        raise InputError(
+            f"{path}/wav.scp: utterance id {utt} has a slash, but ids become file "
+            "names; rename it"
+        )
+    if not name:
+        raise InputError(f"{path}/wav.scp: no audio file for utterance {utt}; name it")
+    if name.endswith("|"):
+        raise InputError(
+            f"{path}/wav.scp: utterance {utt} is a command ({name}); run it and name "
+            "the file it makes"
+        )
+    if check_audio and not Path(name).is_file():
+        raise InputError(
+            f"{path}/wav.scp: utterance {utt} names {name}, which does not exist; "
+            "correct the path (relative paths start at the recipe directory)"
+        )
+
+
+def read_num_samples(path: Union[str, Path], wav: Optional[Mapping] = None) -> Dict:
+    """Read `utt2num_samples` and check it against the utterances of `wav`."""
+    path = Path(path)
+    try:
+        table = {utt: int(n) for utt, n in read_table(path).items()}
+    except ValueError as e:
+        if isinstance(e, InputError):
+            raise
+        raise InputError(f"{path}: {e}; run stage 2 (format audio) again") from None
+    if wav is not None:
+        _same_keys(path.parent / "wav.scp", wav, path, table)
+    return table

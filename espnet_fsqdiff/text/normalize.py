@@ -1,0 +1,81 @@
+"""Text cleaners: ESPnet's by name, and `lower` of our own."""
+
+import re
+import unicodedata
+import warnings
+from typing import Callable, List, Sequence, Union
+
+from espnet_fsqdiff.errors import InputError
+
+# What typography writes for characters that a keyboard has.
+_PLAIN = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2026": "...",
+    }
+)
+
+
+def lower(text: str) -> str:
+    """Lower-case, make typographic quotes and dashes plain, collapse white space.
+
+    Nothing is dropped and nothing spelled out: a digit stays a digit.
+    """
+    text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    return re.sub(r"\s+", " ", text.lower()).strip()
+
+
+def cleaner_names(cleaner: Union[None, str, Sequence[str]]) -> List[str]:
+    """Split `"tacotron,lower"` into names; None, "" and "none" are no cleaner."""
+    if cleaner is None:
+        return []
+    if isinstance(cleaner, str):
+        cleaner = re.split(r"[,\s]+", cleaner)
+    return [name for name in cleaner if name and name.lower() != "none"]
+
+
+def build_cleaner(cleaner: Union[None, str, Sequence[str]]) -> Callable[[str], str]:
+    """Return a function that applies cleaners one after the other.
+
+    Args:
+        cleaner: Names, in a list or separated by commas: `lower` or those of
+            ESPnet's `TextCleaner`. ESPnet's `tacotron` spells out numbers and
+            abbreviations of English, turns `-` into a space and `;` and `:` into
+            commas, drops brackets and quotation marks and writes upper case:
+            `tacotron,lower` gives lower case.
+
+    Raises:
+        InputError: ESPnet does not know a name.
+    """
+    steps = [_build_step(name) for name in cleaner_names(cleaner)]
+
+    def clean(text: str) -> str:
+        for step in steps:
+            text = step(text)
+        return text.strip()
+
+    return clean
+
+
+def _build_step(name: str) -> Callable[[str], str]:
+    if name == "lower":
+        return lower
+    # ESPnet's cleaners load number spelling and transliteration tables: 2 s.
+    with warnings.catch_warnings():
+        # tacotron_cleaner compares with `is not`; nothing to us.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from espnet2.text.cleaner import TextCleaner
+
+    step = TextCleaner(name)
+    try:
+        step("a")
+    except RuntimeError as e:
+        raise InputError(
+            f"--cleaner {name}: {e}; choose lower, tacotron or another of ESPnet's"
+        ) from None
+    return step

@@ -1,0 +1,112 @@
+import pytest
+
+from espnet_fsqdiff.bin.validate_data_dir import main as validate
+from espnet_fsqdiff.data.datadir import (
+    DataDir,
+    read_num_samples,
+    read_table,
+    write_table,
+)
+from espnet_fsqdiff.errors import InputError
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A data directory of three utterances and two speakers."""
+    for utt in "abc":
+        (tmp_path / f"{utt}.wav").write_bytes(b"")
+    data = DataDir(
+        {u: str(tmp_path / f"{u}.wav") for u in "abc"},
+        {"a": "one two", "b": "three", "c": "four"},
+        {"a": "s1", "b": "s2", "c": "s1"},
+    )
+    data.write(tmp_path / "set")
+    return tmp_path / "set"
+
+
+def test_round_trip(good):
+    data = DataDir.read(good)
+    assert data.text == {"a": "one two", "b": "three", "c": "four"}
+    assert (good / "spk2utt").read_text() == "s1 a c\ns2 b\n"
+    data.subset(["c", "b"]).write(good)
+    assert list(DataDir.read(good).wav) == ["b", "c"]
+
+
+def test_write_table_sorts_as_the_c_locale_does(tmp_path):
+    table = {k: 1 for k in ["b", "B", "a_1", "a-1", "é", "a1"]}
+    write_table(tmp_path / "t", table)
+    keys = [
+        line.split()[0] for line in (tmp_path / "t").read_text("utf-8").split("\n")[:-1]
+    ]
+    assert keys == sorted(table, key=lambda k: k.encode())
+    assert list(read_table(tmp_path / "t")) == keys
+
+
+@pytest.mark.parametrize(
+    "name, content, culprits",
+    [
+        ("text", "a one\na two\nb x\nc y\n", ["text:2", "utterance a", "twice"]),
+        ("text", "b one\na two\nc x\n", ["text:2", "a comes after b", "LC_ALL=C"]),
+        ("text", "a one\nb two\n", ["text", "utterance c", "missing"]),
+        ("text", "a one\nb two\nc x\nd y\n", ["wav.scp", "utterance d", "missing"]),
+        ("text", "a one\nb\nc x\n", ["text", "utterance b", "empty"]),
+        ("text", "a one\nb   \nc x\n", ["text", "utterance b", "empty"]),
+        ("text", "a one\n\nb x\nc y\n", ["text:2", "empty line"]),
+        ("utt2spk", "a s1\nb s2\n", ["utt2spk", "utterance c"]),
+        ("utt2spk", "a s1\nb s1\nc s1\n", ["spk2utt", "utterance b", "s1"]),
+        ("utt2spk", "a s1\nb\nc s1\n", ["utt2spk", "utterance b"]),
+        ("spk2utt", "s1 a c d\ns2 b\n", ["spk2utt", "utterance d"]),
+        (
+            "wav.scp",
+            "a /no/such.wav\nb x\nc y\n",
+            ["wav.scp", "utterance a", "/no/such"],
+        ),
+        ("wav.scp", "a cat x |\nb x\nc y\n", ["wav.scp", "utterance a", "command"]),
+        ("wav.scp", "", ["wav.scp", "no utterance"]),
+    ],
+)
+def test_bad_input_is_named(good, name, content, culprits):
+    (good / name).write_text(content)
+    with pytest.raises(InputError) as e:
+        DataDir.read(good)
+    assert "\n" not in str(e.value)
+    for culprit in culprits:
+        assert culprit in str(e.value)
+
+
+def test_missing_file_directory_and_encoding(good):
+    with pytest.raises(InputError, match="stage 1"):
+        DataDir.read(good / "none")
+    (good / "text").write_bytes(b"a \xff\nb x\nc y\n")
+    with pytest.raises(InputError, match="UTF-8"):
+        DataDir.read(good)
+    (good / "text").unlink()
+    with pytest.raises(InputError, match="text: no such file"):
+        DataDir.read(good)
+
+
+def test_utterance_id_with_a_slash(good):
+    with pytest.raises(InputError, match="a/b has a slash"):
+        data = DataDir.read(good)
+        wav = data.wav["a"]
+        DataDir({"a/b": wav}, {"a/b": "x"}, {"a/b": "s"}).write(good)
+        DataDir.read(good)
+
+
+def test_num_samples(good):
+    wav = DataDir.read(good).wav
+    write_table(good / "utt2num_samples", {"a": 1, "b": 2, "c": 3})
+    assert read_num_samples(good / "utt2num_samples", wav) == {"a": 1, "b": 2, "c": 3}
+    write_table(good / "utt2num_samples", {"a": 1, "b": 2})
+    with pytest.raises(InputError, match="utterance c"):
+        read_num_samples(good / "utt2num_samples", wav)
+    write_table(good / "utt2num_samples", {"a": "x", "b": 2, "c": 3})
+    with pytest.raises(InputError, match="stage 2"):
+        read_num_samples(good / "utt2num_samples", wav)
+
+
+def test_command(good):
+    validate([str(good)])
+    with pytest.raises(InputError, match="^a: "):
+        # The files are there, but there is nothing in them.
+        validate([str(good), "--read_audio"])

@@ -1,0 +1,100 @@
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from espnet_fsqdiff.bin import format_audio as module
+from espnet_fsqdiff.bin.format_audio import main
+from espnet_fsqdiff.data.datadir import DataDir, read_num_samples
+from espnet_fsqdiff.errors import InputError
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe directory with sets train and test, 24 kHz stereo."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ["train", "test"]:
+        data = DataDir({}, {}, {})
+        for i in range(4):
+            utt = f"{name}_{i}"
+            path = tmp_path / f"{utt}.wav"
+            soundfile.write(path, 0.1 * rng.standard_normal((2400 + i, 2)), 24000)
+            data.wav[utt], data.text[utt], data.utt2spk[utt] = str(path), "x", "s"
+        data.write(tmp_path / "data" / name)
+    return tmp_path
+
+
+def run(*more):
+    main(["--sets", "train", "test", "--fs", "16000", "--nj", "2", *more])
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav"])
+def test_formats_all_sets(recipe, audio_format):
+    run("--audio_format", audio_format)
+    for name in ["train", "test"]:
+        out = DataDir.read(f"dump/raw/org/{name}")
+        assert len(out) == 4
+        num_samples = read_num_samples(f"dump/raw/org/{name}/utt2num_samples", out.wav)
+        for utt, path in out.wav.items():
+            info = soundfile.info(path)
+            assert path.endswith(f"{utt}.{audio_format}")
+            assert (info.samplerate, info.channels) == (16000, 1)
+            assert info.frames == num_samples[utt] in (1600, 1601, 1602)
+
+
+def test_conversions_are_said_once(recipe, caplog):
+    with caplog.at_level("INFO"):
+        run()
+    said = [r.message for r in caplog.records if "said once" in r.message]
+    assert len(said) == 2
+
+
+def test_resumes_after_a_kill(recipe):
+    run()
+    folder = recipe / "dump/raw/org/train"
+    whole = {p.name: p.read_bytes() for p in (folder / "data").iterdir()}
+    # As a kill leaves it: no wav.scp, one file to come, and one cut by the disk.
+    (folder / "wav.scp").unlink()
+    (folder / "utt2num_samples").unlink()
+    (folder / "data/train_1.flac").unlink()
+    broken = folder / "data/train_2.flac"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    (folder / "data/train_1.tmp.123.flac").write_bytes(b"fLaC")
+    kept = folder / "data/train_0.flac"
+    os.utime(kept, ns=(2 * 10**18, 2 * 10**18))
+    run()
+    assert kept.stat().st_mtime_ns == 2 * 10**18, "a whole file was written again"
+    out = DataDir.read(folder)
+    assert list(out.wav) == [f"train_{i}" for i in range(4)]
+    for name, content in whole.items():
+        assert (folder / "data" / name).read_bytes() == content
+    assert len(read_num_samples(folder / "utt2num_samples", out.wav)) == 4
+
+
+def test_another_rate_or_newer_source_is_formatted_again(recipe):
+    run()
+    main(["--sets", "train", "--fs", "8000", "--nj", "1"])
+    assert soundfile.info("dump/raw/org/train/data/train_0.flac").samplerate == 8000
+    before = (recipe / "dump/raw/org/train/data/train_0.flac").read_bytes()
+    wave = 0.1 * np.random.default_rng(1).standard_normal(4800)
+    soundfile.write(recipe / "train_0.wav", wave, 24000)
+    os.utime(recipe / "train_0.wav", (4 * 10**9, 4 * 10**9))
+    main(["--sets", "train", "--fs", "8000", "--nj", "1"])
+    assert (recipe / "dump/raw/org/train/data/train_0.flac").read_bytes() != before
+
+
+def test_bad_audio_is_named_and_no_wav_scp_is_left(recipe):
+    soundfile.write(recipe / "train_2.wav", np.zeros(2400), 24000)
+    with pytest.raises(InputError, match="^train_2: .*silent"):
+        run()
+    assert not (recipe / "dump/raw/org/train/wav.scp").exists()
+
+
+def test_resampled_full_scale_is_clipped(recipe):
+    square = np.sign(np.sin(np.arange(24000) / 20.0))
+    soundfile.write(recipe / "train_0.wav", square, 24000, subtype="FLOAT")
+    job = module.Job("u", recipe / "train_0.wav", recipe / "out.flac", 16000)
+    assert module.format_one(job) == module.Done(16000, 1, 24000, False)
+    assert np.abs(soundfile.read(recipe / "out.flac")[0]).max() <= 1.0

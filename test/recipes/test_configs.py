@@ -1,0 +1,41 @@
+"""Every training configuration builds its model."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(
+    path
+    for top in ("egs", "conf")
+    for path in (ROOT / top).glob("**/train*.yaml")
+    if "exp" not in path.relative_to(ROOT).parts
+)
+
+
+def task_of(path):
+    from espnet_fsqdiff.tasks.cdcd import CDCDTask
+    from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
+
+    return CDCDTask if "cdcd" in path.name else FSQTokenizerTask
+
+
+def test_there_are_configurations():
+    names = {path.name for path in CONFIGS}
+    assert {"train_tokenizer_demo.yaml", "train_cdcd_demo.yaml"} <= names
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_dry_run(path, tmp_path):
+    token_list = tmp_path / "tokens.txt"
+    token_list.write_text("<sos/eos>\n<space>\na\nb\n", encoding="utf-8")
+    task_of(path).main(
+        cmd=[
+            *("--config", str(path), "--token_list", str(token_list)),
+            *("--iterator_type", "none", "--dry_run", "true"),
+            *("--output_dir", str(tmp_path / "exp")),
+        ]
+    )
+    saved = yaml.safe_load((tmp_path / "exp" / "config.yaml").read_text())
+    assert saved["token_list"] == ["<sos/eos>", "<space>", "a", "b"]

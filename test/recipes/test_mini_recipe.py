@@ -1,0 +1,100 @@
+"""The mini recipe, one epoch through all stages, killed and repeated."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("flite") is None, reason="flite is not installed (apt install flite)"
+)
+
+
+def run(recipe, *options, **env):
+    return subprocess.run(
+        ["./run.sh", "--preset", "test", *options],
+        cwd=recipe,
+        text=True,
+        capture_output=True,
+        env={**os.environ, **env},
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A copy of the recipe that has run once."""
+    egs = tmp_path_factory.mktemp("project") / "egs"
+    for name in ("TEMPLATE/fsqdiff1", "mini/tts1"):
+        shutil.copytree(
+            ROOT / "egs" / name,
+            egs / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("data", "dump", "exp", "downloads"),
+        )
+    recipe = egs / "mini" / "tts1"
+    done = run(recipe, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return recipe
+
+
+def report_of(recipe):
+    (scores,) = recipe.glob("exp/tiny/**/report/scores.json")
+    return scores.parent
+
+
+def test_ends_with_waves_report_and_pack(recipe):
+    report = report_of(recipe)
+    scores = json.loads((report / "scores.json").read_text())
+    for system in ("original", "resynthesis", "synthesis"):
+        assert 0 <= scores[system]["cer"]
+    assert scores["original"]["cer"] < 0.5
+    assert 0 <= scores["synthesis"]["rollout_token_accuracy"] <= 1
+    assert scores["synthesis"]["rtf"] > 0
+    assert scores["tokens"]["rate_hz"] == 25
+    assert scores["duration"]["mean_relative_error"] >= 0
+    assert "data:audio" in (report / "index.html").read_text()
+    assert len(list(recipe.glob("exp/tiny/cdcd_*/*/test/wav/*.wav"))) == 4
+    assert list(recipe.glob("exp/tiny/cdcd_*/packed/*.zip"))
+
+
+def test_tokens_are_whole_and_aligned(recipe):
+    for data in ("train", "valid", "test"):
+        (tokens,) = recipe.glob(f"dump/tiny/tokens/*/{data}")
+        wav = (recipe / f"dump/tiny/raw/{data}/wav.scp").read_text().splitlines()
+        names = [line.split()[0] for line in wav]
+        durations = dict(
+            line.split(maxsplit=1)
+            for line in (tokens / "durations.txt").read_text().splitlines()
+        )
+        lengths = dict(
+            line.split()
+            for line in (tokens / "utt2num_tokens").read_text().splitlines()
+        )
+        assert list(durations) == list(lengths) == names
+        for name in names:
+            assert sum(map(int, durations[name].split())) == int(lengths[name])
+
+
+def test_a_stage_can_be_run_again_alone(recipe):
+    before = (report_of(recipe) / "scores.json").read_text()
+    done = run(recipe, "--stage", "12", "--stop_stage", "13", PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr[-3000:]
+    old = json.loads(before)
+    new = json.loads((report_of(recipe) / "scores.json").read_text())
+    for system in ("original", "resynthesis", "synthesis"):
+        assert new[system]["cer"] == old[system]["cer"]
+
+
+def test_a_missing_input_names_its_stage(recipe, tmp_path):
+    done = run(
+        recipe,
+        *("--stage", "10", "--stop_stage", "10", "--expdir", str(tmp_path / "none")),
+        PYTHONPATH=str(ROOT),
+    )
+    assert done.returncode != 0
+    assert "stage 6" in done.stderr and "tokenizer training" in done.stderr

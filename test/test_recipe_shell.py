@@ -1,0 +1,186 @@
+"""The shell of the recipes: options, help, missing inputs, wall seconds."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = ROOT / "egs/TEMPLATE/fsqdiff1"
+
+
+def bash(script, cwd, *args):
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", script, "recipe.sh", *args],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+
+
+SCRIPT = f"""set -euo pipefail
+stage=1
+train_args=
+skip_train=false
+help_message="the help"
+. {TEMPLATE}/utils/parse_options.sh
+echo "stage=$stage train_args=[$train_args] skip_train=$skip_train rest=$*"
+"""
+
+
+@pytest.mark.parametrize(
+    "args, out",
+    [
+        ([], "stage=1 train_args=[] skip_train=false rest="),
+        (
+            ["--stage", "3", "--train-args", "--a b --c 'd'", "--skip_train", "true"],
+            "stage=3 train_args=[--a b --c 'd'] skip_train=true rest=",
+        ),
+        (
+            ["--stage", "2", "--stage", "4", "x"],
+            "stage=4 train_args=[] skip_train=false rest=x",
+        ),
+        (["--help"], "the help"),
+    ],
+)
+def test_parse_options(tmp_path, args, out):
+    done = bash(SCRIPT, tmp_path, *args)
+    assert (done.returncode, done.stdout.strip()) == (0, out)
+
+
+@pytest.mark.parametrize(
+    "args, error",
+    [
+        (["--nonsense", "1"], "unknown option --nonsense"),
+        (["--PATH", "x"], "unknown option --PATH"),
+        (["-x"], "unknown option -x"),
+        (["--stage"], "--stage lacks its value"),
+        (["--stage=3"], "write --stage 3"),
+        (["--skip_train", "yes"], "true or false"),
+    ],
+)
+def test_parse_options_faults(tmp_path, args, error):
+    done = bash(SCRIPT, tmp_path, *args)
+    assert done.returncode == 2
+    assert done.stderr.startswith("recipe.sh: error: ") and error in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe directory beside those of the project, with a data.sh of its own."""
+    task = tmp_path / "egs/toy/tts1"
+    (task / "local").mkdir(parents=True)
+    for name in ["fsqdiff.sh", "cmd.sh", "path.sh", "utils"]:
+        (task / name).symlink_to(TEMPLATE / name)
+    data = task / "local/data.sh"
+    data.write_text('#!/usr/bin/env bash\nmkdir -p "$2" && echo "$*" > "$2/said"\n')
+    data.chmod(0o755)
+    return task
+
+
+def test_help_names_stages_and_options(recipe):
+    done = bash("./fsqdiff.sh --help", recipe)
+    assert done.returncode == 0
+    for number in range(1, 16):
+        assert f"\n  {number:2d} " in done.stdout
+    for option in ["stage", "ngpu", "train_config", "inference_tag", "token_type"]:
+        assert f"  --{option} (" in done.stdout
+
+
+def test_stage_runs_and_its_seconds_are_kept(recipe):
+    done = bash('./fsqdiff.sh --stop_stage 1 --local_data_opts "--num 3"', recipe)
+    assert done.returncode == 0, done.stderr
+    assert "Stage 1: data" in done.stdout
+    assert (recipe / "data/said").read_text() == "--output_dir data --num 3\n"
+    number, name, seconds = (recipe / "exp/wall_seconds.txt").read_text().split()
+    assert (number, name) == ("1", "data") and float(seconds) >= 0
+
+
+@pytest.mark.parametrize(
+    "stage, error",
+    [
+        (2, "data/train is missing; run stage 1 (data)"),
+        (3, "dump/raw/org/train is missing; run stage 2 (format audio)"),
+        (4, "dump/raw/train/text is missing; run stage 3 (drop utterances)"),
+        (5, "dump/raw/train/utt2num_samples is missing; run stage 3"),
+        (6, "tokens.txt is missing; run stage 4 (text token list)"),
+        (7, "dump/raw/train is missing; run stage 3"),
+        (8, "tokens.txt is missing; run stage 4"),
+        (9, "tokens.txt is missing; run stage 4"),
+        (10, "config.yaml is missing; run stage 6 (tokenizer training)"),
+        (12, "config.yaml is missing; run stage 6"),
+        (13, "wav.scp is missing; run stage 12 (synthesis)"),
+        (14, "config.yaml is missing; run stage 6"),
+        (15, "--hf_repo is missing"),
+    ],
+)
+def test_missing_input_names_its_stage(recipe, stage, error):
+    for config in ["train_tokenizer", "train_cdcd", "decode"]:
+        (recipe / "conf").mkdir(exist_ok=True)
+        (recipe / f"conf/{config}.yaml").write_text("{}\n")
+    done = bash(
+        f"./fsqdiff.sh --stage {stage} --stop_stage {stage} --skip_upload false", recipe
+    )
+    assert done.returncode == 2
+    assert error in done.stderr
+    assert f"stage {stage} (" in done.stderr.splitlines()[-1]
+
+
+def test_skips(recipe):
+    skips = " ".join(
+        f"--skip_{x} true" for x in ["data_prep", "train", "eval", "packing"]
+    )
+    done = bash(f"./fsqdiff.sh {skips}", recipe)
+    assert done.returncode == 0 and "Stage" not in done.stdout
+
+
+def test_option_that_is_no_number(recipe):
+    done = bash("./fsqdiff.sh --nj many", recipe)
+    assert done.returncode == 2 and "--nj is a number" in done.stderr
+
+
+def test_missing_cluster_script(recipe):
+    done = bash("cmd_backend=slurm ./fsqdiff.sh --stop_stage 1", recipe)
+    assert done.returncode == 2
+    assert "needs slurm.pl on the PATH" in done.stderr
+    done = bash("cmd_backend=moon ./fsqdiff.sh --stop_stage 1", recipe)
+    assert done.returncode == 2 and "cmd_backend=moon is unknown" in done.stderr
+
+
+def test_old_training_logs_are_kept(recipe):
+    text = (TEMPLATE / "fsqdiff.sh").read_text()
+    start = text.index("keep_log() {")
+    function = text[start : text.index("\n}\n", start) + 3]
+    for content in ["first", "second", "third"]:
+        done = bash(
+            f"{function}\nkeep_log train.log\necho {content} > train.log", recipe
+        )
+        assert done.returncode == 0, done.stderr
+    names = ["train.log", "train.1.log", "train.2.log"]
+    assert [(recipe / n).read_text().strip() for n in names] == [
+        "third",
+        "second",
+        "first",
+    ]
+
+
+@pytest.mark.parametrize("corpus", ["mini", "kathleen"])
+def test_recipes_share_the_template(corpus):
+    task = ROOT / f"egs/{corpus}/tts1"
+    for name in ["fsqdiff.sh", "cmd.sh", "path.sh"]:
+        assert (task / name).resolve() == TEMPLATE / name
+    for script in ["run.sh", "local/data.sh"]:
+        assert os.access(task / script, os.X_OK)
+
+
+@pytest.mark.skipif(not shutil.which("flite"), reason="flite is missing")
+def test_mini_preset_faults():
+    done = bash("./run.sh --preset huge", ROOT / "egs/mini/tts1")
+    assert done.returncode == 2 and "--preset 'huge' is unknown" in done.stderr
