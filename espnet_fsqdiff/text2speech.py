@@ -198,12 +198,21 @@ class Text2Speech:
 
         Returns:
             Tokens (num_tokens,), int64, of each.
+
+        Raises:
+            InputError: If a text does not fit its tokens or durations.
         """
         plans = []
         for i, (text, name) in enumerate(zip(texts, utt_ids)):
             plan = self._plan(text, name, int(num_tokens[i]))
             if durations is not None and self.text_expansion == "alignment":
-                plan = plan._replace(durations=np.asarray(durations[i]))
+                laid = np.asarray(durations[i])
+                if len(laid) != len(plan.ids) or laid.sum() != plan.num_frames:
+                    raise InputError(
+                        f"{name}: its durations do not fit its text and tokens; "
+                        "extract the tokens again"
+                    )
+                plan = plan._replace(durations=laid)
             plans.append(plan)
         return self._sample(plans, utt_ids)
 

@@ -198,7 +198,8 @@ class TokenPreprocessor(Preprocessor):
                     "text_expansion: alignment needs durations.txt; train a "
                     "tokenizer with ctc_weight > 0 and extract the tokens with it"
                 )
-            if len(given) != len(ids) or given.sum() != frames:
+            fits = len(given) == len(ids) and given.sum() == frames
+            if not fits or given.min() < 0:
                 raise InputError(
                     f"{uid}: its durations do not fit its text and tokens; "
                     "extract the tokens again"

@@ -1,6 +1,7 @@
 """What the package's ESPnet tasks share: text options, model files, preprocessing."""
 
 import argparse
+import pickle
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
 
@@ -113,8 +114,11 @@ def load_model(
         states = torch.load(model_file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{model_file} is missing; train the model first") from None
-    except (RuntimeError, EOFError) as e:
-        raise InputError(f"{model_file} cannot be read: {str(e).splitlines()[0]}")
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
+        raise InputError(
+            f"{model_file} cannot be read: it is cut off or holds more than tensors; "
+            "copy it or train the model again"
+        ) from None
     check_keys(states, model.state_dict(), model_file)
     model.load_state_dict(states)
     return model.to(device).eval(), args

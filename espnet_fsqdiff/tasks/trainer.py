@@ -3,9 +3,11 @@
 import datetime
 import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import numpy as np
 import torch
 from espnet2.train.trainer import Trainer
 
@@ -16,13 +18,23 @@ CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.prev.pth"
 
 
+# Beside tensors a checkpoint holds what the reporter keeps: durations of epochs and
+# means, which are numpy scalars. NumPy 1 and 2 name the function that makes these
+# differently.
+SAFE = [
+    datetime.timedelta,
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "b1")),
+]
+
+
 def read_checkpoint(path: Path, map_location: str = "cpu") -> Optional[Dict[str, Any]]:
     """The states saved in `path`, or None if it is missing or was cut off."""
-    # The reporter keeps the time of an epoch as a timedelta.
-    torch.serialization.add_safe_globals([datetime.timedelta])
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except (FileNotFoundError, EOFError, RuntimeError) as e:
+        with torch.serialization.safe_globals(SAFE):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as e:
         if path.exists():
             logging.warning(f"{path} cannot be read ({e})")
         return None
