@@ -128,7 +128,7 @@ class FSQTokenizerTask(AbsTask):
         )
         group.add_argument("--mel_weight", type=float, default=1.0)
         group.add_argument("--ctc_weight", type=float, default=0.2)
-        group.add_argument("--codes_noise", type=float, default=0.0)
+        group.add_argument("--usage_weight", type=float, default=0.0)
         group.add_argument(
             "--model_conf",
             action=NestedDictAction,
@@ -199,7 +199,7 @@ class FSQTokenizerTask(AbsTask):
             frames_per_token=frames_per_token,
             mel_weight=args.mel_weight,
             ctc_weight=args.ctc_weight,
-            codes_noise=args.codes_noise,
+            usage_weight=args.usage_weight,
         )
         if args.mel_stats_file is not None:
             tokenizer.set_mel_statistics(*cls.read_mel_stats(args.mel_stats_file))

@@ -338,18 +338,20 @@ stage_12() {
     [ "${gpu_inference}" = false ] || gpus=1
     for set in "${eval_sets[@]}"; do
         need 7 "${tokens}/${set}/tokens.scp"
-        # shellcheck disable=SC2086
+        # Both at once: each is mostly Griffin-Lim, which runs on one core.
         ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
             ${python} -m espnet_fsqdiff.bin.resynthesize \
             --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}" \
             --tokens "${tokens}/${set}/tokens.scp" \
-            --output_dir "${tokenizer_exp}/resynthesis/${set}"
+            --output_dir "${tokenizer_exp}/resynthesis/${set}" &
+        local resynthesis=$!
         # shellcheck disable=SC2086
         ${decode_cmd} --gpu "${gpus}" "${inference_dir}/${set}/inference.log" \
             ${python} -m espnet_fsqdiff.bin.tts_inference \
             --config "${inference_config}" "${model_opts[@]}" \
             --data_dir "${raw}/${set}" --tokens_dir "${tokens}/${set}" \
             --output_dir "${inference_dir}/${set}" --ngpu "${gpus}" ${inference_args}
+        wait "${resynthesis}"
     done
 }
 

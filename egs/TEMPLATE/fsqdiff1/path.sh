@@ -10,3 +10,5 @@ export PYTHONPATH="${MAIN_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
 export PYTHONIOENCODING=UTF-8
 # Sorting and comparing as Kaldi's data directories want it.
 export LC_ALL=C
+# Commands start several times sooner once their modules are kept compiled.
+unset PYTHONDONTWRITEBYTECODE
