@@ -20,11 +20,13 @@ class _Plan(NamedTuple):
 
     Attributes:
         ids: Symbol ids (S,), int64.
+        seed: Of the initial noise.
         num_frames: Speech frames T.
         durations: Frames of each symbol (S,), or None.
     """
 
     ids: np.ndarray
+    seed: int
     num_frames: int
     durations: Optional[np.ndarray]
 
@@ -147,7 +149,7 @@ class Text2Speech:
 
         Args:
             texts: What to say.
-            utt_ids: Names, for messages and for the noise.
+            utt_ids: Names, for messages.
 
         Returns:
             For each text a dict with `wav` (L,) float32, `fs`, `tokens` (T,)
@@ -162,7 +164,7 @@ class Text2Speech:
         start = time.perf_counter()
         plans = [self._plan(text, name) for text, name in zip(texts, utt_ids)]
         results = []
-        for plan, tokens in zip(plans, self._sample(plans, utt_ids)):
+        for plan, tokens in zip(plans, self._sample(plans)):
             mel = self.tokenizer.decode_mel(tokens)
             wav = self.vocoder(mel)
             results.append(
@@ -214,7 +216,7 @@ class Text2Speech:
                     )
                 plan = plan._replace(durations=laid)
             plans.append(plan)
-        return self._sample(plans, utt_ids)
+        return self._sample(plans)
 
     def _plan(self, text: str, name: str, total: Optional[int] = None) -> _Plan:
         ids = self.text_tokenizer.encode(text, utt_id=name)
@@ -231,9 +233,13 @@ class Text2Speech:
                 f"{name}: its text takes {frames} frames, the model holds "
                 f"{self.model.network.backbone.max_frames}; split the text"
             )
-        return _Plan(ids, frames, None if self.text_expansion == "filler" else laid)
+        # The text decides the noise, wherever in a batch it stands.
+        seed = self.seed + zlib.crc32(text.encode())
+        return _Plan(
+            ids, seed, frames, None if self.text_expansion == "filler" else laid
+        )
 
-    def _sample(self, plans: Sequence[_Plan], names: Sequence[str]):
+    def _sample(self, plans: Sequence[_Plan]) -> List[torch.Tensor]:
         durations = None
         if self.text_expansion != "filler":
             durations = [torch.from_numpy(plan.durations) for plan in plans]
@@ -241,6 +247,6 @@ class Text2Speech:
             [torch.from_numpy(plan.ids) for plan in plans],
             [plan.num_frames for plan in plans],
             durations,
-            seeds=[self.seed + zlib.crc32(name.encode()) for name in names],
+            seeds=[plan.seed for plan in plans],
             **self.sampling,
         )

@@ -17,7 +17,7 @@ _SMALL: Dict[str, str] = {
     "animal": "elephant rabbit monkey chicken tiger horse lion",
     "adj": "happy young hungry clever famous gentle strong angry tired lonely",
     "thing": "bottle picture blanket window table candle hammer mirror pencil jacket "
-    "basket letter ladder paper box",
+    "basket letter ladder paper cup",
     "color": "yellow purple silver green black white orange brown",
     "place": "river garden village market mountain forest kitchen station island "
     "bridge office valley school house",

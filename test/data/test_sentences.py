@@ -8,7 +8,9 @@ from espnet_fsqdiff.data.sentences import (
 from espnet_fsqdiff.errors import InputError
 
 
-@pytest.mark.parametrize("domain, low, high", [("small", 100, 200), ("open", 300, 2000)])
+@pytest.mark.parametrize(
+    "domain, low, high", [("small", 100, 200), ("open", 300, 2000)]
+)
 def test_vocabulary(domain, low, high):
     words = vocabulary(domain)
     assert low <= len(words) <= high

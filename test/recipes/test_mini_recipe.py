@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(recipe, *options, **env):
+def run(recipe, *options):
+    """Run the recipe with this Python and this package."""
+    path = [str(Path(sys.executable).parent), os.environ["PATH"]]
     return subprocess.run(
         ["./run.sh", "--preset", "test", *options],
         cwd=recipe,
         text=True,
         capture_output=True,
-        env={**os.environ, **env},
+        env={**os.environ, "PATH": ":".join(path), "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -37,7 +40,7 @@ def recipe(tmp_path_factory):
             ignore=shutil.ignore_patterns("data", "dump", "exp", "downloads"),
         )
     recipe = egs / "mini" / "tts1"
-    done = run(recipe, PYTHONPATH=str(ROOT))
+    done = run(recipe)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return recipe
 
@@ -82,7 +85,7 @@ def test_tokens_are_whole_and_aligned(recipe):
 
 def test_a_stage_can_be_run_again_alone(recipe):
     before = (report_of(recipe) / "scores.json").read_text()
-    done = run(recipe, "--stage", "12", "--stop_stage", "13", PYTHONPATH=str(ROOT))
+    done = run(recipe, "--stage", "12", "--stop_stage", "13")
     assert done.returncode == 0, done.stderr[-3000:]
     old = json.loads(before)
     new = json.loads((report_of(recipe) / "scores.json").read_text())
@@ -94,7 +97,6 @@ def test_a_missing_input_names_its_stage(recipe, tmp_path):
     done = run(
         recipe,
         *("--stage", "10", "--stop_stage", "10", "--expdir", str(tmp_path / "none")),
-        PYTHONPATH=str(ROOT),
     )
     assert done.returncode != 0
     assert "stage 6" in done.stderr and "tokenizer training" in done.stderr
