@@ -1,20 +1,25 @@
 """Train the speech tokenizer (ESPnet options; see --help)."""
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.espnet_check import require_espnet
+
+
+def get_task():
+    """Return the task, or say in one line what is missing for it."""
+    require_espnet()
+    from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
+
+    return FSQTokenizerTask
 
 
 def get_parser():
     """Return the parser of the task."""
-    from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
-
-    return FSQTokenizerTask.get_parser()
+    return get_task().get_parser()
 
 
 def main(cmd=None):
     """Run the task."""
-    from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
-
-    FSQTokenizerTask.main(cmd=cmd)
+    get_task().main(cmd=cmd)
 
 
 def entry():

@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from espnet2.utils import config_argparse
-from espnet2.utils.nested_dict_action import NestedDictAction
-
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.espnet_check import require_espnet
 
 
-def get_parser() -> config_argparse.ArgumentParser:
-    """Return the parser of the command."""
+def get_parser():
+    """Return the parser of the command (ESPnet's, with `--config`)."""
+    require_espnet()
+    from espnet2.utils import config_argparse
+    from espnet2.utils.nested_dict_action import NestedDictAction
+
     parser = config_argparse.ArgumentParser(description=__doc__)
     group = parser.add_argument_group("Files")
     group.add_argument(

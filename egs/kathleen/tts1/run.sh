@@ -9,6 +9,7 @@ set -euo pipefail
     --token_type char \
     --cleaner tacotron,lower \
     --tokenizer_config conf/train_tokenizer.yaml \
+    --tokenizer_model valid.mel_loss.ave.pth \
     --train_config conf/train_cdcd.yaml \
     --inference_config conf/decode.yaml \
     "$@"
