@@ -331,14 +331,15 @@ need_models() {
     need 10 "${cdcd_exp}/config.yaml" "${cdcd_exp}/${inference_model}"
 }
 
-stage_12() {
+stage_12() ( # in a shell of its own: the number of threads is for it alone
     config inference_config "${inference_config}"
     need_models
-    local set gpus=0
+    local set gpus=0 threads=$(($(nproc) / 2))
     [ "${gpu_inference}" = false ] || gpus=1
+    # Two commands share the processors; each is mostly Griffin-Lim on one core.
+    export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
     for set in "${eval_sets[@]}"; do
         need 7 "${tokens}/${set}/tokens.scp"
-        # Both at once: each is mostly Griffin-Lim, which runs on one core.
         ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
             ${python} -m espnet_fsqdiff.bin.resynthesize \
             --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}" \
@@ -353,7 +354,7 @@ stage_12() {
             --output_dir "${inference_dir}/${set}" --ngpu "${gpus}" ${inference_args}
         wait "${resynthesis}"
     done
-}
+)
 
 stage_13() {
     local set outdir
