@@ -11,6 +11,7 @@ import yaml
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.utils.types import str2bool, str_or_none
 
+from espnet_fsqdiff.data.audio import check_wave
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.text.tokenizer import (
     TextTokenizer,
@@ -85,8 +86,7 @@ class Preprocessor:
                     f"{uid}: its audio has {speech.shape[1]} channels; "
                     "run the format stage to mix them"
                 )
-            if not np.isfinite(speech).all() or not np.any(speech):
-                raise InputError(f"{uid}: its audio is silent or not finite; remove it")
+            check_wave(speech, uid, "its audio")
         return data
 
 

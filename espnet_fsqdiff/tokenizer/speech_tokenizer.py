@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from espnet_fsqdiff.data.audio import check_wave, resample
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
@@ -134,12 +135,8 @@ class SpeechTokenizer:
             raise InputError(
                 f"{name}: its wave has shape {wav.shape}; give one channel"
             )
-        if wav.size == 0 or not np.isfinite(wav).all() or not wav.any():
-            raise InputError(f"{name}: its wave is empty, silent or not finite")
-        if fs != self.fs:
-            from scipy.signal import resample_poly
-
-            wav = resample_poly(wav, self.fs, fs).astype(np.float32)
+        check_wave(wav, name, "its wave")
+        wav = resample(wav, fs, self.fs)
         # The STFT cannot reflect less than half a window.
         shortest = self.model.feats_extract.n_fft // 2 + 1
         wav = np.pad(wav, (0, max(0, shortest - wav.size)))
