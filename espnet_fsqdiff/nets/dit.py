@@ -1,6 +1,7 @@
 """Diffusion transformer over frames (Peebles and Xie, 2023; F5-TTS's variant)."""
 
 import math
+from typing import Optional
 
 import torch
 from torch import nn
@@ -138,6 +139,7 @@ class DiT(nn.Module):
         mult: Width of the MLP, as a multiple of `dim`.
         dropout: Rate in attention and MLP.
         max_frames: Longest sequence, prompt included.
+        self_conditioning: Whether an earlier clean estimate is a third input.
     """
 
     def __init__(
@@ -150,13 +152,16 @@ class DiT(nn.Module):
         mult: int = 4,
         dropout: float = 0.0,
         max_frames: int = 1024,
+        self_conditioning: bool = False,
     ):
         super().__init__()
         self.dim = dim
         self.max_frames = max_frames
         self.head_dim = dim // num_heads
         self.time_embed = TimeEmbedding(dim)
-        self.proj = nn.Linear(2 * latent_dim + text_dim, dim)
+        self.self_conditioning = self_conditioning
+        latents = 3 if self_conditioning else 2
+        self.proj = nn.Linear(latents * latent_dim + text_dim, dim)
         self.conv_pos_embed = ConvPositionEmbedding(dim)
         self.blocks = nn.ModuleList(
             DiTBlock(dim, num_heads, mult, dropout) for _ in range(depth)
@@ -177,6 +182,7 @@ class DiT(nn.Module):
         prompt: torch.Tensor,
         text: torch.Tensor,
         mask: torch.Tensor,
+        estimate: Optional[torch.Tensor] = None,
     ) -> torch.Tensor:
         """Features of noisy latents.
 
@@ -186,6 +192,8 @@ class DiT(nn.Module):
             prompt: Clean latents where they are given, else zeros (B, T, n).
             text: Text vectors (B, T, text_dim).
             mask: True on real frames (B, T).
+            estimate: Earlier clean estimate (B, T, n), for self-conditioning
+                (Chen et al., 2023); None where there is none yet.
 
         Returns:
             Features (B, T, dim).
@@ -199,7 +207,10 @@ class DiT(nn.Module):
                 f"{frames} frames are more than the model's {self.max_frames}; "
                 "split the text"
             )
-        x = self.proj(torch.cat([x, prompt, text], dim=-1)) * mask.unsqueeze(-1)
+        parts = [x, prompt, text]
+        if self.self_conditioning:
+            parts.append(torch.zeros_like(x) if estimate is None else estimate)
+        x = self.proj(torch.cat(parts, dim=-1)) * mask.unsqueeze(-1)
         x = x + self.conv_pos_embed(x, mask)
         time = F.silu(self.time_embed(t))
         table = rotary_table(frames, self.head_dim, x.device)
