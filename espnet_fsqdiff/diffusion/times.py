@@ -63,11 +63,11 @@ class InformationCurve(nn.Module):
     def update(self, t: torch.Tensor, losses: torch.Tensor) -> None:
         """Count the losses (B,), in nats per token, of utterances at times t (B,)."""
         index = (t * self.num_bins).long().clamp(0, self.num_bins - 1)
-        count = torch.zeros_like(self.weight).index_add_(
-            0, index, torch.ones_like(t, dtype=torch.float64)
-        )
+        losses = losses.to(self.total)  # ESPnet casts the buffers with the model
+        count = torch.zeros_like(self.weight)
+        count.index_add_(0, index, torch.ones_like(losses))
         kept = self.decay**count
-        self.total.mul_(kept).index_add_(0, index, losses.double())
+        self.total.mul_(kept).index_add_(0, index, losses)
         self.weight.mul_(kept).add_(count)
 
     def cross_entropy(self) -> torch.Tensor:
@@ -78,14 +78,14 @@ class InformationCurve(nn.Module):
         Raises:
             InputError: If fewer than two bins have been seen.
         """
-        weight = self.weight.cpu()
+        weight = self.weight.double().cpu()
         seen = weight > 0
         if seen.sum() < 2:
             raise InputError(
                 "the model has seen too little training to know its cross-entropy "
                 "against t; use time_grid: uniform"
             )
-        mean = isotonic(self.total.cpu()[seen] / weight[seen], weight[seen])
+        mean = isotonic(self.total.double().cpu()[seen] / weight[seen], weight[seen])
         centre = (torch.arange(self.num_bins, dtype=torch.float64) + 0.5) / len(seen)
         return _interpolate(centre, centre[seen], mean)
 
