@@ -32,10 +32,21 @@ class TimeEmbedding(nn.Module):
 
 
 class ConvPositionEmbedding(nn.Module):
-    """Two grouped convolutions with Mish; they tell frames where they stand."""
+    """Two grouped convolutions with Mish; they tell frames where they stand.
 
-    def __init__(self, dim: int, kernel_size: int = 31, groups: int = 16):
+    `mask_between` zeroes padded frames between the two, so that an utterance does
+    not depend on its batch.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        kernel_size: int = 31,
+        groups: int = 16,
+        mask_between: bool = True,
+    ):
         super().__init__()
+        self.mask_between = mask_between
         self.conv1d = nn.Sequential(
             nn.Conv1d(dim, dim, kernel_size, groups=groups, padding=kernel_size // 2),
             nn.Mish(),
@@ -47,7 +58,9 @@ class ConvPositionEmbedding(nn.Module):
         """(B, T, dim), zero on padded frames, to the same."""
         mask = mask.unsqueeze(1)
         x = x.transpose(1, 2)
-        x = self.conv1d[1](self.conv1d[0](x)) * mask
+        x = self.conv1d[1](self.conv1d[0](x))
+        if self.mask_between:
+            x = x * mask
         x = self.conv1d[3](self.conv1d[2](x)) * mask
         return x.transpose(1, 2)
 
@@ -140,6 +153,8 @@ class DiT(nn.Module):
         dropout: Rate in attention and MLP.
         max_frames: Longest sequence, prompt included.
         self_conditioning: Whether an earlier clean estimate is a third input.
+        mask_conv: False lets the position convolutions see the padding of a
+            batch, as the released network of arXiv 2606.09962 does.
     """
 
     def __init__(
@@ -153,6 +168,7 @@ class DiT(nn.Module):
         dropout: float = 0.0,
         max_frames: int = 1024,
         self_conditioning: bool = False,
+        mask_conv: bool = True,
     ):
         super().__init__()
         self.dim = dim
@@ -162,7 +178,7 @@ class DiT(nn.Module):
         self.self_conditioning = self_conditioning
         latents = 3 if self_conditioning else 2
         self.proj = nn.Linear(latents * latent_dim + text_dim, dim)
-        self.conv_pos_embed = ConvPositionEmbedding(dim)
+        self.conv_pos_embed = ConvPositionEmbedding(dim, mask_between=mask_conv)
         self.blocks = nn.ModuleList(
             DiTBlock(dim, num_heads, mult, dropout) for _ in range(depth)
         )
