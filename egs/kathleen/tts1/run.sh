@@ -6,7 +6,8 @@ set -euo pipefail
 
 ./fsqdiff.sh \
     --fs 16000 \
-    --token_type char \
+    --token_type phn \
+    --g2p espeak_ng_english_us_vits_joined \
     --cleaner tacotron,lower \
     --tokenizer_config conf/train_tokenizer.yaml \
     --tokenizer_model valid.mel_loss.ave.pth \
