@@ -106,6 +106,24 @@ def test_a_batch_is_as_each_alone(parts, text_expansion):
             assert np.ptp(result["durations"]) <= 1
 
 
+def test_compiled_says_the_same(parts, monkeypatch):
+    # The eager back end traces as all do, and needs no C++ compiler.
+    compiled = []
+
+    def compile_eager(function, **options):
+        compiled.append(options)
+        return real(function, backend="eager", **options)
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", compile_eager)
+    fresh = {**parts, "model": make_model()}
+    expected = make(parts).batch(TEXTS, NAMES)
+    tts = make(fresh, compile=True)
+    assert compiled == [{"dynamic": True}]
+    for one, other in zip(tts.batch(TEXTS, NAMES), expected):
+        assert torch.equal(one["tokens"], other["tokens"])
+
+
 def test_the_text_is_heard(parts):
     tts = make(parts)
     one, other = tts("abab", "same"), tts("baba", "same")

@@ -14,6 +14,7 @@ def get_parser():
     require_espnet()
     from espnet2.utils import config_argparse
     from espnet2.utils.nested_dict_action import NestedDictAction
+    from espnet2.utils.types import str2bool
 
     parser = config_argparse.ArgumentParser(description=__doc__)
     group = parser.add_argument_group("Files")
@@ -39,6 +40,12 @@ def get_parser():
     group.add_argument("--prior_std", type=float, default=2 / 3)
     group.add_argument("--temperature", type=float, default=1.0)
     group.add_argument("--precision", default="float32")
+    group.add_argument(
+        "--compile",
+        type=str2bool,
+        default=False,
+        help="Compile the network: slow at first, then faster; needs a C++ compiler",
+    )
     group.add_argument("--speed", type=float, default=1.0)
     group.add_argument("--seed", type=int, default=0)
     group.add_argument("--vocoder", default="griffin_lim")
@@ -72,6 +79,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
         device="cuda" if args.ngpu else "cpu",
         speed=args.speed,
         seed=args.seed,
+        compile=args.compile,
         **{name: getattr(args, name) for name in sampling},
     )
     texts = read_table(Path(args.data_dir) / "text")

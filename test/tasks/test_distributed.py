@@ -37,4 +37,6 @@ def test_the_averaged_gradient_is_that_of_the_joint_batch(tmp_path):
             torch.testing.assert_close(
                 process["grads"][name], parameter.grad, atol=1e-6, rtol=1e-4, msg=name
             )
-    torch.testing.assert_close(found[0]["loss"].squeeze(), loss.detach().squeeze(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        found[0]["loss"].squeeze(), loss.detach().squeeze(), atol=1e-5, rtol=1e-5
+    )
