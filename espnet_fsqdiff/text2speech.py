@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 import numpy as np
 import torch
 
+from espnet_fsqdiff.diffusion import Sampling
 from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
@@ -40,12 +41,12 @@ class Text2Speech:
         text_expansion: How the model lays text over frames.
         duration: Predicts frames per symbol.
         tokenizer: Decodes tokens to sound.
-        num_steps: Sampling steps.
-        guidance_scale: w in logits = (1 + w) cond - w uncond.
-        prior_std: Standard deviation of the initial noise.
-        temperature: Divides the logits.
         speed: Rate of speech; 2 is twice as fast.
         seed: Of the initial noise, together with the text.
+        compile: Whether to compile the backbone (`torch.compile`): the first
+            call takes a minute, later ones less than without.
+        **sampling: num_steps, guidance_scale, ...: those of
+            `diffusion.Sampling`.
     """
 
     def __init__(
@@ -55,12 +56,10 @@ class Text2Speech:
         text_expansion: str,
         duration: AbsDuration,
         tokenizer: SpeechTokenizer,
-        num_steps: int = 25,
-        guidance_scale: float = 0.5,
-        prior_std: float = 2 / 3,
-        temperature: float = 1.0,
         speed: float = 1.0,
         seed: int = 0,
+        compile: bool = False,
+        **sampling,
     ):
         if tokenizer.num_codes != model.codebook.num_codes:
             raise InputError(
@@ -74,12 +73,10 @@ class Text2Speech:
         self.tokenizer = tokenizer
         self.speed = speed
         self.seed = seed
-        self.sampling = dict(
-            num_steps=num_steps,
-            guidance_scale=guidance_scale,
-            prior_std=prior_std,
-            temperature=temperature,
-        )
+        self.sampling = Sampling(**sampling)
+        if compile:
+            backbone = model.ema.network.backbone
+            backbone.forward = torch.compile(backbone.forward, dynamic=True)
 
     @classmethod
     def from_files(
@@ -248,5 +245,5 @@ class Text2Speech:
             [plan.num_frames for plan in plans],
             durations,
             seeds=[plan.seed for plan in plans],
-            **self.sampling,
+            sampling=self.sampling,
         )

@@ -1,5 +1,6 @@
 """Synthesise the texts of a data directory with trained models."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -30,9 +31,14 @@ def get_parser():
     group.add_argument("--output_dir", required=True)
     group = parser.add_argument_group("Sampling")
     group.add_argument("--num_steps", type=int, default=25)
+    group.add_argument("--sampler", default="ddim")
+    group.add_argument("--sampler_conf", action=NestedDictAction, default={})
+    group.add_argument("--time_grid", default="uniform")
     group.add_argument("--guidance_scale", type=float, default=0.5)
+    group.add_argument("--guidance_interval", type=float, nargs=2, default=[0.0, 1.0])
     group.add_argument("--prior_std", type=float, default=2 / 3)
     group.add_argument("--temperature", type=float, default=1.0)
+    group.add_argument("--precision", default="float32")
     group.add_argument("--speed", type=float, default=1.0)
     group.add_argument("--seed", type=int, default=0)
     group.add_argument("--vocoder", default="griffin_lim")
@@ -48,12 +54,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
     from tqdm import tqdm
 
     from espnet_fsqdiff.data.datadir import read_table
+    from espnet_fsqdiff.diffusion import Sampling
     from espnet_fsqdiff.files import atomic_path
     from espnet_fsqdiff.text2speech import Text2Speech
     from espnet_fsqdiff.token_io import write_int_table
     from espnet_fsqdiff.wav_io import WaveWriter
 
-    sampling = ("num_steps", "guidance_scale", "prior_std", "temperature")
+    sampling = [field.name for field in dataclasses.fields(Sampling)]
     tts = Text2Speech.from_files(
         args.train_config,
         args.model_file,

@@ -1,17 +1,23 @@
 """Continuous diffusion for categorical data, usable without ESPnet."""
 
 from espnet_fsqdiff.diffusion.ema import EMA
-from espnet_fsqdiff.diffusion.generate import GuidedDenoiser, generate
+from espnet_fsqdiff.diffusion.generate import GuidedDenoiser, Sampling, generate
 from espnet_fsqdiff.diffusion.loss import CDCDLoss, Draw
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
-from espnet_fsqdiff.diffusion.samplers import ddim
+from espnet_fsqdiff.diffusion.samplers import (
+    SAMPLERS,
+    churn,
+    ddim,
+    dpm_solver_2m,
+    hard_rounding,
+)
 from espnet_fsqdiff.diffusion.schedule import (
     SCHEDULES,
     CosineSchedule,
     LinearSchedule,
     Schedule,
-    uniform_times,
 )
+from espnet_fsqdiff.diffusion.times import InformationCurve, uniform_times
 
 __all__ = [
     "CDCDLoss",
@@ -20,10 +26,16 @@ __all__ = [
     "Draw",
     "EMA",
     "GuidedDenoiser",
+    "InformationCurve",
     "LinearSchedule",
+    "SAMPLERS",
     "SCHEDULES",
+    "Sampling",
     "Schedule",
+    "churn",
     "ddim",
+    "dpm_solver_2m",
     "generate",
+    "hard_rounding",
     "uniform_times",
 ]

@@ -1,33 +1,104 @@
 """From text and durations to tokens: the denoiser and one call around it."""
 
-from typing import List, Optional, Sequence
+import inspect
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
-from espnet_fsqdiff.diffusion.samplers import ddim
-from espnet_fsqdiff.diffusion.schedule import Schedule, uniform_times
+from espnet_fsqdiff.diffusion.samplers import SAMPLERS
+from espnet_fsqdiff.diffusion.schedule import Schedule
+from espnet_fsqdiff.diffusion.times import uniform_times
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.masks import length_mask
+
+PRECISIONS = {
+    "float32": None,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+TIME_GRIDS = ("uniform", "information")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are sampled; the defaults are those of arXiv 2606.09962.
+
+    Attributes:
+        num_steps: Steps of the time grid.
+        sampler: One of `SAMPLERS`.
+        sampler_conf: Further arguments of the sampler.
+        time_grid: `uniform`, or `information`: equal steps of the model's own
+            cross-entropy.
+        guidance_scale: w of `GuidedDenoiser`; 0 saves its second network call.
+        guidance_interval: Lowest and highest t with guidance; elsewhere w = 0,
+            which saves the second call there (Kynkaanniemi et al., 2024).
+        prior_std: Standard deviation of the initial noise.
+        temperature: Divides the logits.
+        precision: `float32`, or `bfloat16` or `float16` for the network alone.
+
+    Raises:
+        InputError: If a name is unknown or a figure out of range.
+    """
+
+    num_steps: int = 25
+    sampler: str = "ddim"
+    sampler_conf: Dict[str, Any] = field(default_factory=dict)
+    time_grid: str = "uniform"
+    guidance_scale: float = 0.5
+    guidance_interval: Tuple[float, float] = (0.0, 1.0)
+    prior_std: float = 2 / 3
+    temperature: float = 1.0
+    precision: str = "float32"
+
+    def __post_init__(self):
+        for name, known in (
+            ("sampler", SAMPLERS),
+            ("time_grid", TIME_GRIDS),
+            ("precision", PRECISIONS),
+        ):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} is unknown; choose one of "
+                    f"{', '.join(known)}"
+                )
+        own = set(inspect.signature(SAMPLERS[self.sampler]).parameters)
+        own -= set(inspect.signature(SAMPLERS["ddim"]).parameters)
+        unknown = sorted(set(self.sampler_conf) - own)
+        if unknown:
+            raise InputError(
+                f"sampler_conf: {self.sampler} has no {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(own)) or 'no options'}"
+            )
+        if self.num_steps < 1:
+            raise InputError(f"num_steps is {self.num_steps}; give at least 1")
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature}; give more than 0")
+        low, high = self.guidance_interval
+        if not 0 <= low <= high <= 1:
+            raise InputError(
+                f"guidance_interval is {low} to {high}; give two times from 0 to 1"
+            )
 
 
 class GuidedDenoiser:
     """Clean estimate under text, prompt, guidance and temperature.
 
     logits = (1 + w) cond - w uncond, where `uncond` has seen no text; the
-    estimate on the prompt's frames is the prompt itself.
+    estimate on the prompt's frames is the prompt itself. A network with
+    self-conditioning is given the estimate of the call before.
 
     Args:
         network: Gives the logits.
         text: Text vectors (B, T, text_dim).
-        no_text: Those of withheld text; None where `guidance_scale` is 0.
+        no_text: Those of withheld text; None where there is no guidance.
         mask: True on real frames (B, T).
         prompt: Clean latents on the prompt's frames, else zeros (B, T, n).
         prompt_mask: True on the prompt's frames (B, T).
-        guidance_scale: w.
-        temperature: Divides the logits.
+        sampling: Guidance, temperature, precision.
     """
 
     def __init__(
@@ -38,33 +109,38 @@ class GuidedDenoiser:
         mask: torch.Tensor,
         prompt: torch.Tensor,
         prompt_mask: torch.Tensor,
-        guidance_scale: float = 0.0,
-        temperature: float = 1.0,
+        sampling: Sampling,
     ):
         self.network = network
         self.mask = mask
         self.prompt = prompt
         self.prompt_mask = prompt_mask.unsqueeze(-1)
-        self.guidance_scale = guidance_scale
-        self.temperature = temperature
-        self.text = text if no_text is None else torch.cat([text, no_text])
-        self.copies = 1 if no_text is None else 2
+        self.sampling = sampling
+        self.text = text
+        self.both_texts = None if no_text is None else torch.cat([text, no_text])
+        self.estimate: Optional[torch.Tensor] = None
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x (B, T, n) at time t (scalar) to x0_hat (B, T, n)."""
-        n = self.copies
+        low, high = self.sampling.guidance_interval
+        guided = self.both_texts is not None and low <= float(t) <= high
+        n = 2 if guided else 1
+        estimate = self.estimate if self.network.self_conditioning else None
         logits = self.network(
             x.repeat(n, 1, 1),
             t.to(x).expand(n * x.size(0)),
             self.prompt.repeat(n, 1, 1),
-            self.text,
+            self.both_texts if guided else self.text,
             self.mask.repeat(n, 1),
-        )
-        if n == 2:
-            cond, uncond = logits.float().chunk(2)
-            logits = cond + self.guidance_scale * (cond - uncond)
-        x0 = self.network.head.expectation(logits, self.temperature)
-        return torch.where(self.prompt_mask, self.prompt, x0)
+            None if estimate is None else estimate.repeat(n, 1, 1),
+        ).float()
+        if guided:
+            cond, uncond = logits.chunk(2)
+            logits = cond + self.sampling.guidance_scale * (cond - uncond)
+        with torch.autocast(x.device.type, enabled=False):
+            x0 = self.network.head.expectation(logits, self.sampling.temperature)
+        self.estimate = torch.where(self.prompt_mask, self.prompt, x0)
+        return self.estimate
 
 
 @torch.no_grad()
@@ -76,11 +152,9 @@ def generate(
     num_frames: Sequence[int],
     durations: Optional[Sequence[torch.Tensor]] = None,
     prompts: Optional[Sequence[Optional[torch.Tensor]]] = None,
-    num_steps: int = 25,
-    guidance_scale: float = 0.5,
-    prior_std: float = 2 / 3,
-    temperature: float = 1.0,
     seeds: Optional[Sequence[int]] = None,
+    sampling: Sampling = Sampling(),
+    times: Optional[torch.Tensor] = None,
 ) -> List[torch.Tensor]:
     """Sample tokens for a batch; each utterance gets what it would get alone.
 
@@ -92,40 +166,41 @@ def generate(
         num_frames: Frames of each utterance, its prompt included.
         durations: Frames of each symbol (S,), summing up to `num_frames`.
         prompts: Prompt tokens (P,) of each utterance, or None.
-        num_steps: Sampling steps.
-        guidance_scale: w of `GuidedDenoiser`; 0 saves its second network call.
-        prior_std: Standard deviation of the initial noise.
-        temperature: Divides the logits.
-        seeds: Of the initial noise, one per utterance; 0, 1, 2, ... by default.
+        seeds: Of the noise, one per utterance; 0, 1, 2, ... by default.
+        sampling: Sampler, guidance, precision.
+        times: Time grid (num_steps + 1,) from 1 to 0; uniform if None.
 
     Returns:
         Tokens (num_frames - P,), int64, of each utterance on the CPU.
 
     Raises:
-        InputError: If a prompt is longer than its utterance, or durations do not
-            add up.
+        InputError: If a prompt is longer than its utterance, durations do not
+            add up, or `times` is missing for an information grid.
     """
     device = next(network.parameters()).device
     size = len(text)
     seeds = range(size) if seeds is None else seeds
     prompts = [None] * size if prompts is None else prompts
     prompts = [torch.zeros(0) if p is None else torch.as_tensor(p) for p in prompts]
-    for i, (frames, prompt) in enumerate(zip(num_frames, prompts)):
-        if prompt.numel() >= frames:
+    _check(num_frames, prompts, durations)
+    if times is None:
+        if sampling.time_grid != "uniform":
             raise InputError(
-                f"utterance {i}: a prompt of {prompt.numel()} tokens leaves none of "
-                f"{frames} frames; give a shorter prompt"
+                f"time_grid {sampling.time_grid} needs the model's own times; "
+                "give times, or use time_grid uniform"
             )
-        if durations is not None and int(durations[i].sum()) != frames:
-            raise InputError(
-                f"utterance {i}: its durations make {int(durations[i].sum())} frames, "
-                f"not {frames}"
-            )
-    noise = [
-        torch.randn(n, codebook.dim, generator=torch.Generator().manual_seed(seed))
-        for n, seed in zip(num_frames, seeds)
-    ]
-    x = prior_std * pad_sequence(noise, batch_first=True).to(device)
+        times = uniform_times(sampling.num_steps)
+
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def normal(like: Optional[torch.Tensor] = None) -> torch.Tensor:
+        noise = [
+            torch.randn(n, codebook.dim, generator=generator)
+            for n, generator in zip(num_frames, generators)
+        ]
+        return pad_sequence(noise, batch_first=True).to(device)
+
+    x = sampling.prior_std * normal()
     mask = length_mask(torch.tensor(list(num_frames)), x.size(1)).to(device)
     prompt_lengths = torch.tensor([p.numel() for p in prompts])
     prompt_mask = length_mask(prompt_lengths, x.size(1)).to(device)
@@ -138,24 +213,39 @@ def generate(
     text_lengths = torch.tensor([len(t) for t in text], device=device)
     if durations is not None:
         durations = pad_sequence(list(durations), batch_first=True).to(device)
-    vectors = network.encode_text(ids, text_lengths, mask, durations)
-    no_text = None
-    if guidance_scale != 0:
-        drop = torch.ones(size, dtype=torch.bool, device=device)
-        no_text = network.encode_text(ids, text_lengths, mask, durations, drop)
-    denoiser = GuidedDenoiser(
-        network,
-        vectors,
-        no_text,
-        mask,
-        prompt,
-        prompt_mask,
-        guidance_scale,
-        temperature,
-    )
-    x = ddim(denoiser, x, uniform_times(num_steps), schedule)
+    dtype = PRECISIONS[sampling.precision]
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+        vectors = network.encode_text(ids, text_lengths, mask, durations)
+        no_text = None
+        if sampling.guidance_scale != 0:
+            drop = torch.ones(size, dtype=torch.bool, device=device)
+            no_text = network.encode_text(ids, text_lengths, mask, durations, drop)
+        denoiser = GuidedDenoiser(
+            network, vectors, no_text, mask, prompt, prompt_mask, sampling
+        )
+        conf = dict(sampling.sampler_conf)
+        if sampling.sampler == "churn":
+            conf = {"normal": normal, "noise_std": sampling.prior_std, **conf}
+        if sampling.sampler == "hard_rounding":
+            conf = {"nearest": lambda y: codebook.embed(codebook.nearest(y)), **conf}
+        x = SAMPLERS[sampling.sampler](denoiser, x, times.cpu(), schedule, **conf)
     tokens = codebook.nearest(x)
     return [
         tokens[i, p:n].cpu()
         for i, (p, n) in enumerate(zip(prompt_lengths.tolist(), num_frames))
     ]
+
+
+def _check(num_frames, prompts, durations) -> None:
+    """Refuse prompts and durations that do not fit the frames."""
+    for i, (frames, prompt) in enumerate(zip(num_frames, prompts)):
+        if prompt.numel() >= frames:
+            raise InputError(
+                f"utterance {i}: a prompt of {prompt.numel()} tokens leaves none of "
+                f"{frames} frames; give a shorter prompt"
+            )
+        if durations is not None and int(durations[i].sum()) != frames:
+            raise InputError(
+                f"utterance {i}: its durations make {int(durations[i].sum())} frames, "
+                f"not {frames}"
+            )

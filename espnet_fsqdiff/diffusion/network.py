@@ -32,13 +32,23 @@ class CDCDNetwork(nn.Module):
         """See `TextEncoder.forward`; once per utterance, not once per step."""
         return self.text_encoder(text, text_lengths, mask, durations, drop)
 
-    def forward(
+    @property
+    def self_conditioning(self) -> bool:
+        """Whether the network takes an earlier clean estimate."""
+        return self.backbone.self_conditioning
+
+    def features(
         self,
         x: torch.Tensor,
         t: torch.Tensor,
         prompt: torch.Tensor,
         text: torch.Tensor,
         mask: torch.Tensor,
+        estimate: Optional[torch.Tensor] = None,
     ) -> torch.Tensor:
+        """What the head makes logits of; arguments as in `DiT.forward`."""
+        return self.backbone(x, t, prompt, text, mask, estimate)
+
+    def forward(self, *args, **kwargs) -> torch.Tensor:
         """Logits of the head; arguments as in `DiT.forward`."""
-        return self.head(self.backbone(x, t, prompt, text, mask))
+        return self.head(self.features(*args, **kwargs))

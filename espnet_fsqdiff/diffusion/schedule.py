@@ -1,4 +1,4 @@
-"""Noise schedules and time grids.
+"""Noise schedules.
 
 The forward process is x_t = alpha(t) x_0 + sigma(t) eps, eps ~ N(0, I), with t
 from 0 (clean) to 1 (noise).
@@ -49,10 +49,3 @@ class CosineSchedule(Schedule):
 
 
 SCHEDULES = {"linear": LinearSchedule, "cosine": CosineSchedule}
-
-
-def uniform_times(num_steps: int) -> torch.Tensor:
-    """Time grid (num_steps + 1,) from 1 to 0 in equal steps."""
-    if num_steps < 1:
-        raise ValueError(f"num_steps is {num_steps}; give at least 1")
-    return torch.linspace(1, 0, num_steps + 1)

@@ -11,7 +11,7 @@ class GlobalResponseNorm(nn.Module):
 
         N(x)_c = |x_c| / (mean_c |x_c| + 1e-6),    |x_c| the L2 norm over frames.
 
-    Padded frames have to be zero in the input.
+    Padded frames count unless they are zero in the input.
     """
 
     def __init__(self, dim: int):
@@ -33,6 +33,8 @@ class ConvNeXtBlock(nn.Module):
         hidden: Width between the linear layers.
         kernel_size: Of the depthwise convolution, odd.
         grn: Whether to normalise the response as ConvNeXt-V2 does.
+        mask_grn: Whether that leaves out padded frames, so that an utterance does
+            not depend on its batch.
         dropout: Rate after the activation.
     """
 
@@ -43,8 +45,10 @@ class ConvNeXtBlock(nn.Module):
         kernel_size: int = 7,
         grn: bool = False,
         dropout: float = 0.0,
+        mask_grn: bool = True,
     ):
         super().__init__()
+        self.mask_grn = mask_grn
         self.dwconv = nn.Conv1d(
             dim, dim, kernel_size, padding=kernel_size // 2, groups=dim
         )
@@ -70,7 +74,7 @@ class ConvNeXtBlock(nn.Module):
         x = self.dwconv(x.transpose(1, 2)).transpose(1, 2)
         x = self.dropout(nn.functional.gelu(self.pwconv1(self.norm(x))))
         if self.grn is not None:
-            if mask is not None:
+            if mask is not None and self.mask_grn:
                 x = x * mask.unsqueeze(-1)
             x = self.grn(x)
         x = residual + self.pwconv2(x)

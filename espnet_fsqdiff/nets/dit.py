@@ -1,6 +1,7 @@
 """Diffusion transformer over frames (Peebles and Xie, 2023; F5-TTS's variant)."""
 
 import math
+from typing import Optional
 
 import torch
 from torch import nn
@@ -31,10 +32,21 @@ class TimeEmbedding(nn.Module):
 
 
 class ConvPositionEmbedding(nn.Module):
-    """Two grouped convolutions with Mish; they tell frames where they stand."""
+    """Two grouped convolutions with Mish; they tell frames where they stand.
 
-    def __init__(self, dim: int, kernel_size: int = 31, groups: int = 16):
+    `mask_between` zeroes padded frames between the two, so that an utterance does
+    not depend on its batch.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        kernel_size: int = 31,
+        groups: int = 16,
+        mask_between: bool = True,
+    ):
         super().__init__()
+        self.mask_between = mask_between
         self.conv1d = nn.Sequential(
             nn.Conv1d(dim, dim, kernel_size, groups=groups, padding=kernel_size // 2),
             nn.Mish(),
@@ -46,7 +58,9 @@ class ConvPositionEmbedding(nn.Module):
         """(B, T, dim), zero on padded frames, to the same."""
         mask = mask.unsqueeze(1)
         x = x.transpose(1, 2)
-        x = self.conv1d[1](self.conv1d[0](x)) * mask
+        x = self.conv1d[1](self.conv1d[0](x))
+        if self.mask_between:
+            x = x * mask
         x = self.conv1d[3](self.conv1d[2](x)) * mask
         return x.transpose(1, 2)
 
@@ -138,6 +152,9 @@ class DiT(nn.Module):
         mult: Width of the MLP, as a multiple of `dim`.
         dropout: Rate in attention and MLP.
         max_frames: Longest sequence, prompt included.
+        self_conditioning: Whether an earlier clean estimate is a third input.
+        mask_conv: False lets the position convolutions see the padding of a
+            batch, as the released network of arXiv 2606.09962 does.
     """
 
     def __init__(
@@ -150,14 +167,18 @@ class DiT(nn.Module):
         mult: int = 4,
         dropout: float = 0.0,
         max_frames: int = 1024,
+        self_conditioning: bool = False,
+        mask_conv: bool = True,
     ):
         super().__init__()
         self.dim = dim
         self.max_frames = max_frames
         self.head_dim = dim // num_heads
         self.time_embed = TimeEmbedding(dim)
-        self.proj = nn.Linear(2 * latent_dim + text_dim, dim)
-        self.conv_pos_embed = ConvPositionEmbedding(dim)
+        self.self_conditioning = self_conditioning
+        latents = 3 if self_conditioning else 2
+        self.proj = nn.Linear(latents * latent_dim + text_dim, dim)
+        self.conv_pos_embed = ConvPositionEmbedding(dim, mask_between=mask_conv)
         self.blocks = nn.ModuleList(
             DiTBlock(dim, num_heads, mult, dropout) for _ in range(depth)
         )
@@ -177,6 +198,7 @@ class DiT(nn.Module):
         prompt: torch.Tensor,
         text: torch.Tensor,
         mask: torch.Tensor,
+        estimate: Optional[torch.Tensor] = None,
     ) -> torch.Tensor:
         """Features of noisy latents.
 
@@ -186,6 +208,8 @@ class DiT(nn.Module):
             prompt: Clean latents where they are given, else zeros (B, T, n).
             text: Text vectors (B, T, text_dim).
             mask: True on real frames (B, T).
+            estimate: Earlier clean estimate (B, T, n), for self-conditioning
+                (Chen et al., 2023); None where there is none yet.
 
         Returns:
             Features (B, T, dim).
@@ -199,7 +223,10 @@ class DiT(nn.Module):
                 f"{frames} frames are more than the model's {self.max_frames}; "
                 "split the text"
             )
-        x = self.proj(torch.cat([x, prompt, text], dim=-1)) * mask.unsqueeze(-1)
+        parts = [x, prompt, text]
+        if self.self_conditioning:
+            parts.append(torch.zeros_like(x) if estimate is None else estimate)
+        x = self.proj(torch.cat(parts, dim=-1)) * mask.unsqueeze(-1)
         x = x + self.conv_pos_embed(x, mask)
         time = F.silu(self.time_embed(t))
         table = rotary_table(frames, self.head_dim, x.device)

@@ -7,9 +7,13 @@ estimate of CDCD ("score interpolation", Dieleman et al., 2022):
     x0_hat = sum_k p_k E_k
 """
 
+import itertools
+from typing import Callable, Sequence, Tuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from espnet_fsqdiff.codebook import Codebook, FSQCodebook
 from espnet_fsqdiff.errors import InputError
@@ -113,4 +117,77 @@ class FactorizedHead(nn.Module):
         return self.fsq.digits_to_indices(self._by_dimension(logits).argmax(-1))
 
 
-HEADS = {"joint": JointHead, "factorized": FactorizedHead}
+class PairwiseHead(JointHead):
+    """A softmax over all K codes whose logits are sums over digits and their pairs.
+
+        logit_k = sum_i u_i[d_i(k)] + sum_{i < j} v_ij[d_i(k), d_j(k)]
+
+    that is `logits = W h Phi^T` with Phi a fixed 0/1 table (K, F) of which digits
+    and pairs of digits a code has. F = sum_i L_i + sum_{i < j} L_i L_j, 276 for the
+    3^8 grid against K = 6561: it shares what codes have in common, as the
+    factorized head does, but does not take the digits to be independent.
+
+    Args:
+        dim: Size of the features.
+        codebook: An FSQ grid.
+
+    Raises:
+        InputError: If the codebook is no grid.
+    """
+
+    def __init__(self, dim: int, codebook: Codebook):
+        if not isinstance(codebook, FSQCodebook):
+            raise InputError("head: pairwise needs the fsq codebook; use head: joint")
+        super().__init__(dim, codebook)
+        features = digit_features(codebook.levels)
+        self.linear = nn.Linear(dim, features.size(1))
+        self.register_buffer("features", features, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features (B, T, dim) to logits (B, T, K)."""
+        return F.linear(self.linear(x), self.features)
+
+
+def digit_features(levels: Sequence[int]) -> torch.Tensor:
+    """Which digits and pairs of digits a code of an FSQ grid has.
+
+    Returns:
+        Phi (K, sum_i L_i + sum_{i < j} L_i L_j), float32: one 1 for every digit
+        and one for every pair of dimensions, 0 elsewhere.
+    """
+    fsq = FSQ(levels)
+    digits = fsq.indices_to_digits(torch.arange(fsq.num_codes))
+    columns = [F.one_hot(digits[:, i], level) for i, level in enumerate(levels)]
+    for i, j in itertools.combinations(range(len(levels)), 2):
+        pair = digits[:, i] * levels[j] + digits[:, j]
+        columns.append(F.one_hot(pair, levels[i] * levels[j]))
+    return torch.cat(columns, dim=1).float()
+
+
+def in_chunks(
+    function: Callable[..., Tuple[torch.Tensor, ...]],
+    num_rows: int,
+    *tensors: torch.Tensor,
+) -> Tuple[torch.Tensor, ...]:
+    """Apply a function of single frames to a batch, at most `num_rows` at a time.
+
+    What it computes inside is not kept for the gradient but computed again, so
+    that the logits of a large batch never exist at once.
+
+    Args:
+        function: Tensors (1, R, ...) to a tuple of tensors (1, R, ...).
+        num_rows: Frames at a time.
+        *tensors: (B, T, ...).
+
+    Returns:
+        A tuple of tensors (B, T, ...).
+    """
+    size, frames = tensors[0].shape[:2]
+    if size * frames <= num_rows:
+        return function(*tensors)
+    chunks = zip(*(t.flatten(0, 1).unsqueeze(0).split(num_rows, 1) for t in tensors))
+    parts = [checkpoint(function, *chunk, use_reentrant=False) for chunk in chunks]
+    return tuple(torch.cat(p, 1)[0].unflatten(0, (size, frames)) for p in zip(*parts))
+
+
+HEADS = {"joint": JointHead, "factorized": FactorizedHead, "pairwise": PairwiseHead}

@@ -45,6 +45,9 @@ class TextEncoder(nn.Module):
             there are no durations.
         place: Whether frames carry their place in their symbol (how far through
             it, and its length); needs durations.
+        mask_grn: False lets the response normalisation see the padding of a
+            batch, as the released network of arXiv 2606.09962 does; texts then
+            depend on their batch.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class TextEncoder(nn.Module):
         dropout: float = 0.0,
         positions: bool = True,
         place: bool = False,
+        mask_grn: bool = True,
     ):
         super().__init__()
         self.vocab_size = vocab_size
@@ -66,7 +70,9 @@ class TextEncoder(nn.Module):
 
         def blocks(number: int) -> nn.ModuleList:
             return nn.ModuleList(
-                ConvNeXtBlock(dim, dim * mult, grn=True, dropout=dropout)
+                ConvNeXtBlock(
+                    dim, dim * mult, grn=True, dropout=dropout, mask_grn=mask_grn
+                )
                 for _ in range(number)
             )
 

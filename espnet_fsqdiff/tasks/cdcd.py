@@ -2,7 +2,8 @@
 
 import argparse
 import logging
-from typing import Callable, Dict, List, Optional, Tuple
+import zlib
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from espnet_fsqdiff.diffusion import (
     SCHEDULES,
     CDCDLoss,
     CDCDNetwork,
+    InformationCurve,
+    Sampling,
     generate,
 )
 from espnet_fsqdiff.duration import load_duration, to_frames
@@ -63,6 +66,11 @@ class ESPnetCDCDModel(AbsESPnetModel):
         loss: Training loss.
         ema_decay: Of the moving average.
         cpu_autocast: Mixed precision on a CPU: auto, bfloat16 or off.
+        valid_times: Times of validation; every utterance is scored at each, with
+            noise of its own that never changes.
+        valid_rollout_steps: Sampling steps with which validation samples every
+            utterance at its true length; 0 for none.
+        valid_guidance_scale: Guidance of that.
     """
 
     def __init__(
@@ -72,13 +80,24 @@ class ESPnetCDCDModel(AbsESPnetModel):
         loss: CDCDLoss,
         ema_decay: float = 0.999,
         cpu_autocast: str = "auto",
+        valid_times: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
+        valid_rollout_steps: int = 0,
+        valid_guidance_scale: float = 0.5,
     ):
         super().__init__()
+        if loss.self_conditioning > 0 and not network.self_conditioning:
+            raise InputError(
+                "loss_conf: self_conditioning needs backbone_conf: self_conditioning"
+            )
         self.network = network
         self.codebook = codebook
         self.loss = loss
         self.ema = EMA(network, ema_decay)
+        self.information = InformationCurve()
         self.cpu_autocast = cpu_autocast
+        self.valid_times = tuple(valid_times)
+        self.valid_rollout_steps = valid_rollout_steps
+        self.valid_guidance_scale = valid_guidance_scale
 
     def forward(
         self,
@@ -93,29 +112,62 @@ class ESPnetCDCDModel(AbsESPnetModel):
     ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor], torch.Tensor]:
         """Symbol ids (B, S) and tokens (B, T) to loss, statistics and weight."""
         tokens = speech_token.long()
-        size, frames = tokens.shape
-        network = self.network if self.training else self.ema.network
+        examples = (tokens, speech_token_lengths, text, text_lengths, durations)
         if self.training:
-            draw = self.loss.draw(speech_token_lengths, frames, self.codebook.dim)
+            loss, stats = self._train(*examples)
         else:
-            names = utt_id or [str(i) for i in range(size)]
+            names = utt_id or [str(i) for i in range(len(tokens))]
+            loss, stats = self._validate(names, *examples)
+        stats = {"loss": loss.detach(), **stats}
+        return force_gatherable((loss, stats, len(tokens)), loss.device)
+
+    def _train(self, tokens, lengths, *text):
+        warp = None
+        if self.loss.time_sampling == "information" and self.information.known():
+            warp = self.information.warp
+        draw = self.loss.draw(lengths, tokens.size(1), self.codebook.dim, warp)
+        losses, stats = self._score(self.network, tokens, lengths, *text, draw)
+        self.information.update(draw.t[~draw.drop], losses.detach()[~draw.drop])
+        return losses.mean(), {"accuracy": stats["accuracy"].mean()}
+
+    def _validate(self, names, tokens, lengths, *text):
+        """Cross-entropy and accuracy by t, and the accuracy of the rollout."""
+        losses, accuracies, stats = [], [], {}
+        for time in self.valid_times:
             draw = self.loss.fixed_draw(
-                names, speech_token_lengths, frames, self.codebook.dim
+                names, lengths, tokens.size(1), self.codebook.dim, time
             )
+            loss, score = self._score(self.ema.network, tokens, lengths, *text, draw)
+            losses.append(loss.mean())
+            accuracies.append(score["accuracy"].mean())
+            stats[f"loss_t{time:g}"] = losses[-1].detach()
+            stats[f"accuracy_t{time:g}"] = accuracies[-1]
+        stats["accuracy"] = torch.stack(accuracies).mean()
+        if self.valid_rollout_steps > 0:
+            stats["rollout_accuracy"] = self._rollout(names, tokens, lengths, *text)
+        return torch.stack(losses).mean(), stats
+
+    def _score(self, network, tokens, *rest):
         with cpu_autocast(tokens.device, self.cpu_autocast):
-            losses, stats = self.loss(
-                network,
-                self.codebook,
-                tokens,
-                speech_token_lengths,
-                text,
-                text_lengths,
-                durations,
-                draw,
-            )
-        loss = losses.mean()
-        stats = {"loss": loss.detach(), "accuracy": stats["accuracy"].mean()}
-        return force_gatherable((loss, stats, size), loss.device)
+            return self.loss(network, self.codebook, tokens, *rest)
+
+    def _rollout(self, names, tokens, lengths, text, text_lengths, durations):
+        """Share of true tokens that sampling with the true lengths gives."""
+        sampled = self.generate(
+            [ids[:n] for ids, n in zip(text, text_lengths)],
+            lengths.tolist(),
+            durations,
+            seeds=[zlib.crc32(name.encode()) for name in names],
+            sampling=Sampling(
+                num_steps=self.valid_rollout_steps,
+                guidance_scale=self.valid_guidance_scale,
+            ),
+        )
+        right = [
+            (ids.to(true.device) == true[: len(ids)]).float().mean()
+            for ids, true in zip(sampled, tokens)
+        ]
+        return torch.stack(right).mean()
 
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
         """Nothing: tokens need no statistics, only their shapes are collected."""
@@ -125,8 +177,13 @@ class ESPnetCDCDModel(AbsESPnetModel):
         """Follow the weights; after every step of the optimizer."""
         self.ema.update(self.network)
 
-    def generate(self, text, num_frames, durations=None, **options):
+    def generate(
+        self, text, num_frames, durations=None, sampling=Sampling(), **options
+    ) -> List[torch.Tensor]:
         """Sample tokens with the moving average; see `diffusion.generate`."""
+        times = None
+        if sampling.time_grid == "information":
+            times = self.information.times(sampling.num_steps)
         return generate(
             self.ema.network,
             self.codebook,
@@ -134,6 +191,8 @@ class ESPnetCDCDModel(AbsESPnetModel):
             text,
             num_frames,
             durations,
+            sampling=sampling,
+            times=times,
             **options,
         )
 

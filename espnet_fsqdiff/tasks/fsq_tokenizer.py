@@ -9,6 +9,7 @@ import torch
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.e_branchformer_encoder import EBranchformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
+from espnet2.asr.specaug.specaug import SpecAug
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
@@ -31,6 +32,7 @@ from espnet_fsqdiff.tasks.common import (
     token_list_of,
 )
 from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+from espnet_fsqdiff.tokenizer.augment import MelAugment
 from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
 from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel
 
@@ -57,6 +59,9 @@ decoder_choices = ClassChoices(
 )
 recognizer_choices = ClassChoices(
     "recognizer", classes=dict(convnext=ConvNeXtDecoder), default="convnext"
+)
+specaug_choices = ClassChoices(
+    "specaug", classes=dict(specaug=SpecAug), default=None, optional=True
 )
 
 
@@ -112,6 +117,7 @@ class FSQTokenizerTask(AbsTask):
         quantizer_choices,
         decoder_choices,
         recognizer_choices,
+        specaug_choices,
     ]
     trainer = ResumableTrainer
 
@@ -129,6 +135,25 @@ class FSQTokenizerTask(AbsTask):
         group.add_argument("--mel_weight", type=float, default=1.0)
         group.add_argument("--ctc_weight", type=float, default=0.2)
         group.add_argument("--usage_weight", type=float, default=0.0)
+        group.add_argument(
+            "--mel_scales",
+            type=int,
+            nargs="+",
+            default=[1],
+            help="Squares of the mel picture that the mel loss averages over",
+        )
+        group.add_argument(
+            "--shift_frames",
+            type=int,
+            default=0,
+            help="Augmentation: up to this many mel frames less at the start",
+        )
+        group.add_argument(
+            "--stretch",
+            type=float,
+            default=0.0,
+            help="Augmentation: tempo from 1 - stretch to 1 + stretch",
+        )
         group.add_argument(
             "--model_conf",
             action=NestedDictAction,
@@ -190,6 +215,11 @@ class FSQTokenizerTask(AbsTask):
                 output_size=len(args.token_list) + 1,
                 **args.recognizer_conf,
             )
+        specaug = None
+        if args.specaug is not None:
+            specaug_class = specaug_choices.get_class(args.specaug)
+            specaug = specaug_class(**args.specaug_conf)
+        augment = MelAugment(args.shift_frames, args.stretch, specaug)
         tokenizer = SpeechTokenizerModel(
             feats_extract,
             encoder,
@@ -200,6 +230,8 @@ class FSQTokenizerTask(AbsTask):
             mel_weight=args.mel_weight,
             ctc_weight=args.ctc_weight,
             usage_weight=args.usage_weight,
+            mel_scales=args.mel_scales,
+            augment=augment,
         )
         if args.mel_stats_file is not None:
             tokenizer.set_mel_statistics(*cls.read_mel_stats(args.mel_stats_file))

@@ -8,6 +8,7 @@ import numpy as np
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 from espnet_fsqdiff.text.normalize import build_cleaner
+from espnet_fsqdiff.text.phonemes import JOINED, JoinedPhonemes
 
 EDGE_SYMBOL = "<sos/eos>"
 TOKEN_TYPES = ("char", "bpe", "phn")
@@ -53,7 +54,8 @@ class TextTokenizer:
         token_list: The symbols, or the file that holds them; None for a
             tokenizer that only cuts.
         cleaner: Names of cleaners, see :func:`build_cleaner`.
-        g2p: Pronunciation of ESPnet's `PhonemeTokenizer`, for `phn`.
+        g2p: Pronunciation of ESPnet's `PhonemeTokenizer`, for `phn`; with
+            `_joined` behind its name, see :func:`join_marks`.
         bpemodel: Sentencepiece model, for `bpe`.
         edge_symbol: Symbol put before and after every text by `encode`; None
             for none.
@@ -193,13 +195,15 @@ def _build_cutter(
     if token_type == "phn":
         from espnet2.text.phoneme_tokenizer import PhonemeTokenizer, g2p_choices
 
-        if g2p is None or g2p not in g2p_choices:
+        theirs = g2p and g2p.removesuffix(JOINED)
+        if theirs is None or theirs not in g2p_choices:
             raise InputError(
                 f"token_type phn: --g2p {g2p} is unknown to ESPnet; choose one of "
-                f"{', '.join(filter(None, g2p_choices))}"
+                f"{', '.join(filter(None, g2p_choices))}, with {JOINED} behind it to "
+                "keep stress and length marks with their phonemes"
             )
         try:
-            tokenizer = PhonemeTokenizer(g2p_type=g2p)
+            tokenizer = PhonemeTokenizer(g2p_type=theirs)
             tokenizer.text2tokens("a")
         except (ImportError, LookupError, RuntimeError) as e:
             # g2p_en fetches dictionaries, espeak_ng_* needs espeak-ng.
@@ -208,7 +212,7 @@ def _build_cutter(
                 f"--g2p {g2p} does not work here ({reason}); install what it needs "
                 "(espeak_ng_*: apt-get install espeak-ng, pip install phonemizer)"
             ) from None
-        return tokenizer
+        return tokenizer if theirs == g2p else JoinedPhonemes(tokenizer)
     raise InputError(
         f"token type {token_type} is unknown; choose one of {', '.join(TOKEN_TYPES)}"
     )

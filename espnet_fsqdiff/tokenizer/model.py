@@ -4,7 +4,7 @@ The recognition head (CTC on the text) makes the tokens say what was spoken, as
 in supervised semantic tokenizers; the mel decoder makes them audible.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ
 from espnet_fsqdiff.nets.masks import length_mask, masked_mean
+from espnet_fsqdiff.tokenizer.augment import MelAugment
 
 
 class TokenizerOutput(NamedTuple):
@@ -47,6 +48,29 @@ def usage_loss(latents: torch.Tensor) -> torch.Tensor:
     return mean.square().mean() + (covariance - identity).square().mean()
 
 
+def mel_l1(error: torch.Tensor, frames: torch.Tensor, scale: int) -> torch.Tensor:
+    """Mean size of the error after averaging it over squares of the mel picture.
+
+    At scale 1 the plain L1. At larger scales only what harmonics and noise have
+    in common counts, the formants and their movement, which carry the words.
+
+    Args:
+        error: Signed error (B, F, n_mels), 0 on padded frames.
+        frames: Frames of each utterance (B,).
+        scale: Frames and bands of a square.
+
+    Returns:
+        Mean over the frames of an utterance, then over utterances (scalar).
+    """
+    if scale > 1:
+        error = F.avg_pool2d(
+            error.unsqueeze(1), scale, ceil_mode=True, count_include_pad=False
+        ).squeeze(1)
+        frames = torch.div(frames + scale - 1, scale, rounding_mode="floor")
+    mask = length_mask(frames, error.size(1))
+    return masked_mean(error.abs().mean(-1), mask).mean()
+
+
 class SpeechTokenizerModel(nn.Module):
     """The network, with its parts injected.
 
@@ -65,6 +89,10 @@ class SpeechTokenizerModel(nn.Module):
         ctc_weight: Weight of the CTC loss.
         usage_weight: Weight of the usage loss, which makes the latents white
             before they are rounded, so that all codes are used.
+        mel_scales: Squares of frames and bands over which the mel loss averages
+            the error before its size is taken, summed up; see `mel_l1`.
+        augment: What the encoder gets to see in training; None for the mels
+            themselves.
 
     Raises:
         InputError: If both weights are zero, or one has no head.
@@ -81,6 +109,8 @@ class SpeechTokenizerModel(nn.Module):
         mel_weight: float = 1.0,
         ctc_weight: float = 0.2,
         usage_weight: float = 0.0,
+        mel_scales: Sequence[int] = (1,),
+        augment: Optional[MelAugment] = None,
     ):
         super().__init__()
         if mel_weight <= 0 and ctc_weight <= 0:
@@ -102,6 +132,8 @@ class SpeechTokenizerModel(nn.Module):
         self.mel_weight = mel_weight
         self.ctc_weight = ctc_weight
         self.usage_weight = usage_weight
+        self.mel_scales = tuple(mel_scales)
+        self.augment = augment
         n_mels = feats_extract.output_size()
         self.register_buffer("mel_mean", torch.zeros(n_mels))
         self.register_buffer("mel_std", torch.ones(n_mels))
@@ -127,13 +159,32 @@ class SpeechTokenizerModel(nn.Module):
 
         Returns:
             Stacked mels (B, T, n_mels * frames_per_token), zero on padded
+            frames, and tokens of each utterance (B,), see `stack`.
+        """
+        return self.stack(*self._frames(speech, speech_lengths))
+
+    @torch.no_grad()
+    def _frames(self, speech, speech_lengths):
+        """Waves to standardised log-mels (B, F, n_mels) and their frames (B,)."""
+        with torch.autocast(speech.device.type, enabled=False):
+            feats, lengths = self.feats_extract(speech.float(), speech_lengths)
+            return (feats - self.mel_mean) / self.mel_std, lengths
+
+    def stack(
+        self, feats: torch.Tensor, feats_lengths: torch.Tensor
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Lay the mel frames of a token side by side.
+
+        Args:
+            feats: Mels (B, F, n_mels).
+            feats_lengths: Frames of each (B,).
+
+        Returns:
+            Stacked mels (B, T, n_mels * frames_per_token), zero on padded
             frames, and tokens of each utterance (B,), at least 1: its mel frames
             divided by `frames_per_token`, rounded to the nearest; the last real
             frame is repeated where the last token needs it.
         """
-        with torch.autocast(speech.device.type, enabled=False), torch.no_grad():
-            feats, feats_lengths = self.feats_extract(speech.float(), speech_lengths)
-            feats = (feats - self.mel_mean) / self.mel_std
         n = self.frames_per_token
         lengths = torch.div(feats_lengths + n // 2, n, rounding_mode="floor").clamp(1)
         frames = torch.arange(int(lengths.max()) * n, device=feats.device)
@@ -198,17 +249,27 @@ class SpeechTokenizerModel(nn.Module):
             The loss (scalar), its parts `mel_loss` (mean L1 on standardised
             mels), `ctc_loss` (nats per symbol) and the encoder's output.
         """
-        mel, lengths = self.mel(speech, speech_lengths)
-        output = self.encode_mel(mel, lengths)
+        feats, feats_lengths = self._frames(speech, speech_lengths)
+        if self.training and self.augment is not None:
+            feats, feats_lengths = self.augment.warp(feats, feats_lengths)
+            seen, _ = self.stack(self.augment.mask(feats, feats_lengths), feats_lengths)
+            mel, lengths = self.stack(feats, feats_lengths)
+        else:
+            mel, lengths = self.stack(feats, feats_lengths)
+            seen = mel
+        output = self.encode_mel(seen, lengths)
         codes, mask = output.codes, length_mask(lengths, mel.size(1))
         loss, stats = mel.new_zeros(()), {}
         if self.usage_weight > 0:
             stats["usage_loss"] = usage_loss(output.latents[mask])
             loss = loss + self.usage_weight * stats["usage_loss"]
         if self.decoder is not None:
-            error = (self.decoder(codes, lengths).float() - mel).abs().mean(-1)
-            stats["mel_loss"] = masked_mean(error, mask).mean()
-            loss = loss + self.mel_weight * stats["mel_loss"]
+            error = (self.decoder(codes, lengths).float() - mel) * mask.unsqueeze(-1)
+            error = error.unflatten(-1, (self.frames_per_token, -1)).flatten(1, 2)
+            frames = lengths * self.frames_per_token
+            stats["mel_loss"] = mel_l1(error, frames, 1)
+            for scale in self.mel_scales:
+                loss = loss + self.mel_weight * mel_l1(error, frames, scale)
         if self.recognizer is not None:
             log_probs = self.ctc_log_probs(codes, lengths)
             ctc = F.ctc_loss(

@@ -10,6 +10,7 @@ from espnet_fsqdiff.diffusion import (
     CDCDLoss,
     CDCDNetwork,
     LinearSchedule,
+    Sampling,
     ddim,
     generate,
     uniform_times,
@@ -17,17 +18,17 @@ from espnet_fsqdiff.diffusion import (
 from espnet_fsqdiff.diffusion.loss import Draw
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.dit import DiT
-from espnet_fsqdiff.nets.heads import FactorizedHead, JointHead
+from espnet_fsqdiff.nets.heads import FactorizedHead, JointHead, PairwiseHead
 from espnet_fsqdiff.nets.masks import length_mask
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
 
 
-def make_network(head=JointHead, **text_options):
+def make_network(head=JointHead, self_conditioning=False, **text_options):
     torch.manual_seed(0)
     codebook = FSQCodebook([3, 3])
     network = CDCDNetwork(
         TextEncoder(5, dim=8, num_layers=1, **text_options),
-        DiT(latent_dim=2, text_dim=8, dim=32, depth=1, num_heads=2),
+        DiT(2, 8, dim=32, depth=1, num_heads=2, self_conditioning=self_conditioning),
         head(32, codebook),
     )
     for p in network.parameters():
@@ -101,6 +102,7 @@ def test_loss_is_mean_over_frames_then_utterances(head):
         noise,
         torch.tensor([1, 0]),
         torch.tensor([False, False]),
+        torch.tensor([True, False]),
     )
     both, stats = loss(
         network, codebook, tokens, lengths, text, text_lengths, None, draw
@@ -114,9 +116,99 @@ def test_loss_is_mean_over_frames_then_utterances(head):
         text[1:, :1],
         text_lengths[1:],
         None,
-        Draw(draw.t[1:], noise[1:, :2], draw.prompt_lengths[1:], draw.drop[1:]),
+        draw._replace(
+            t=draw.t[1:],
+            noise=noise[1:, :2],
+            prompt_lengths=draw.prompt_lengths[1:],
+            drop=draw.drop[1:],
+            self_condition=draw.self_condition[1:],
+        ),
     )
     torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("self_conditioning", [False, True])
+@pytest.mark.parametrize("head", [JointHead, FactorizedHead, PairwiseHead])
+def test_loss_in_chunks_is_the_loss(head, self_conditioning):
+    network, codebook = make_network(head, self_conditioning)
+    tokens = torch.randint(9, (3, 7), generator=torch.Generator().manual_seed(0))
+    lengths, text = torch.tensor([7, 5, 2]), torch.tensor([[1, 2], [3, 0], [4, 4]])
+    share = float(self_conditioning)
+    found = []
+    for max_logits in (10**6, 9 * 4):
+        loss = CDCDLoss(
+            LinearSchedule(), self_conditioning=share, max_logits=max_logits
+        )
+        draw = loss.fixed_draw(["a", "b", "c"], lengths, 7, 2)
+        value, stats = loss(
+            network,
+            codebook,
+            tokens,
+            lengths,
+            text,
+            torch.tensor([2, 1, 2]),
+            None,
+            draw,
+        )
+        network.zero_grad()
+        value.mean().backward()
+        grads = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+        found.append((value.detach(), stats["accuracy"], grads))
+    for one, other in zip(*found):
+        torch.testing.assert_close(one, other)
+
+
+def test_self_conditioning_sees_the_first_estimate_without_gradient():
+    network, codebook = make_network(self_conditioning=True)
+    tokens, lengths = torch.tensor([[1, 2, 3, 4]]), torch.tensor([4])
+    seen = []
+    features = network.backbone.forward
+
+    def spy(*args):
+        seen.append(args[5] if len(args) > 5 else None)
+        return features(*args)
+
+    network.backbone.forward = spy
+    loss = CDCDLoss(LinearSchedule(), self_conditioning=1.0, prompt_prob=1.0)
+    draw = loss.fixed_draw(["u"], lengths, 4, 2)._replace(
+        prompt_lengths=torch.tensor([1])
+    )
+    loss(
+        network,
+        codebook,
+        tokens,
+        lengths,
+        torch.tensor([[1]]),
+        torch.tensor([1]),
+        None,
+        draw,
+    )
+    first, second = seen
+    assert first is None and not second.requires_grad
+    torch.testing.assert_close(second[0, 0], codebook.embed(tokens)[0, 0])
+    assert second[0, 1:].abs().max() > 0
+
+
+def test_warped_times_are_used():
+    torch.manual_seed(0)
+    loss = CDCDLoss(LinearSchedule(), time_sampling="information")
+    lengths = torch.full((100,), 10)
+    assert loss.draw(lengths, 10, 2, warp=lambda u: u / 2).t.max() < 0.5
+    assert loss.fixed_draw(["a"], lengths[:1], 10, 2, time=0.3).t.item() == (
+        pytest.approx(0.3)
+    )
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(text_dropout=1.5), "text_dropout is 1.5"),
+        (dict(time_sampling="log"), "time_sampling 'log' is unknown"),
+    ],
+)
+def test_loss_options_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        CDCDLoss(LinearSchedule(), **options)
 
 
 def test_training_draw_covers_times_and_respects_lengths():
@@ -153,7 +245,13 @@ def test_every_parameter_is_touched_when_all_text_is_dropped():
         torch.tensor([[1, 2]]),
         torch.tensor([2]),
         torch.tensor([[1, 3]]),
-        Draw(torch.tensor([0.5]), torch.randn(1, 4, 2), lengths // 2, lengths > 0),
+        Draw(
+            torch.tensor([0.5]),
+            torch.randn(1, 4, 2),
+            lengths // 2,
+            drop=lengths > 0,
+            self_condition=lengths < 0,
+        ),
     )
     losses.sum().backward()
     assert all(p.grad is not None for p in network.parameters())
@@ -180,15 +278,29 @@ def test_ema_follows_and_is_resumed():
     assert not any(p.requires_grad for p in ema.parameters())
 
 
+SAMPLER_OPTIONS = {
+    "ddim": dict(sampler="ddim"),
+    "interval": dict(guidance_interval=(0.3, 0.8)),
+    "dpm_solver_2m": dict(sampler="dpm_solver_2m"),
+    "churn": dict(sampler="churn", sampler_conf={"eta": 0.7}),
+    "hard_rounding": dict(sampler="hard_rounding", sampler_conf={"below": 0.6}),
+}
+
+
 @pytest.mark.parametrize("guidance_scale", [0.0, 0.5])
 @pytest.mark.parametrize("laid", [False, True])
-def test_a_batch_samples_what_each_samples_alone(guidance_scale, laid):
-    network, codebook = make_network(positions=not laid)
+@pytest.mark.parametrize("sampler", sorted(SAMPLER_OPTIONS))
+def test_a_batch_samples_what_each_samples_alone(guidance_scale, laid, sampler):
+    network, codebook = make_network(
+        positions=not laid, self_conditioning=sampler == "churn"
+    )
     text = [torch.tensor([1, 2, 3]), torch.tensor([4, 0])]
     frames = [9, 6]
     durations = [torch.tensor([2, 3, 4]), torch.tensor([1, 5])] if laid else None
     prompts = [torch.tensor([8, 7]), None]
-    options = dict(num_steps=4, guidance_scale=guidance_scale)
+    sampling = Sampling(
+        num_steps=4, guidance_scale=guidance_scale, **SAMPLER_OPTIONS[sampler]
+    )
     both = generate(
         network,
         codebook,
@@ -198,7 +310,7 @@ def test_a_batch_samples_what_each_samples_alone(guidance_scale, laid):
         durations,
         prompts,
         seeds=[5, 6],
-        **options,
+        sampling=sampling,
     )
     assert [t.shape for t in both] == [(7,), (6,)]
     for i in range(2):
@@ -211,7 +323,7 @@ def test_a_batch_samples_what_each_samples_alone(guidance_scale, laid):
             durations and durations[i : i + 1],
             prompts[i : i + 1],
             seeds=[5 + i],
-            **options,
+            sampling=sampling,
         )
         assert torch.equal(alone[0], both[i])
 
@@ -230,8 +342,60 @@ def test_guidance_moves_away_from_no_text():
 
     w = 0.5
     expected = network.head.expectation((1 + w) * logits(text) - w * logits(none), 0.8)
-    denoiser = GuidedDenoiser(network, text, none, mask, prompt, prompt_mask, w, 0.8)
+    sampling = Sampling(guidance_scale=w, temperature=0.8, guidance_interval=(0.5, 1))
+    denoiser = GuidedDenoiser(network, text, none, mask, prompt, prompt_mask, sampling)
     torch.testing.assert_close(denoiser(x, t), expected)
+    outside = torch.tensor(0.4)
+    plain = network(x, outside.expand(1), prompt, text, mask)
+    plain = network.head.expectation(plain, 0.8)
+    torch.testing.assert_close(denoiser(x, outside), plain)
+
+
+def test_self_conditioning_is_fed_the_last_estimate():
+    from espnet_fsqdiff.diffusion import GuidedDenoiser
+
+    network, _ = make_network(self_conditioning=True)
+    mask = length_mask(torch.tensor([4]))
+    text, x, t = torch.randn(1, 4, 8), torch.randn(1, 4, 2), torch.tensor(0.7)
+    prompt = torch.zeros(1, 4, 2)
+    prompt_mask = torch.zeros(1, 4, dtype=torch.bool)
+    sampling = Sampling(guidance_scale=0.0)
+    denoiser = GuidedDenoiser(network, text, None, mask, prompt, prompt_mask, sampling)
+    first, second = denoiser(x, t), denoiser(x, t)
+    logits = network(x, t.expand(1), prompt, text, mask, first)
+    torch.testing.assert_close(second, network.head.expectation(logits))
+    assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(sampler="euler"), "sampler 'euler' is unknown"),
+        (dict(sampler_conf={"eta": 1}), "ddim has no eta"),
+        (dict(sampler="churn", sampler_conf={"eat": 1}), "churn has no eat"),
+        (dict(time_grid="log"), "time_grid 'log' is unknown"),
+        (dict(precision="int8"), "precision 'int8' is unknown"),
+        (dict(num_steps=0), "num_steps is 0"),
+        (dict(temperature=0.0), "temperature is 0.0"),
+        (dict(guidance_interval=(0.8, 0.2)), "guidance_interval"),
+    ],
+)
+def test_sampling_options_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        Sampling(**options)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_changes_the_network_only(precision):
+    network, codebook = make_network()
+    text = [torch.tensor([1, 2, 3])]
+    run = dict(text=text, num_frames=[9])
+    full, half = (
+        generate(network, codebook, LinearSchedule(), **run, sampling=sampling)
+        for sampling in (Sampling(), Sampling(precision=precision))
+    )
+    assert (full[0] == half[0]).float().mean() > 0.5
+    assert next(network.parameters()).dtype == torch.float32
 
 
 def test_impossible_requests_are_refused():
@@ -248,5 +412,14 @@ def test_impossible_requests_are_refused():
         )
     with pytest.raises(InputError, match="make 5 frames, not 4"):
         generate(network, codebook, LinearSchedule(), text, [4], [torch.tensor([2, 3])])
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(InputError, match="needs the model's own times"):
+        generate(
+            network,
+            codebook,
+            LinearSchedule(),
+            text,
+            [4],
+            sampling=Sampling(time_grid="information"),
+        )
+    with pytest.raises(InputError, match="at least 1"):
         uniform_times(0)

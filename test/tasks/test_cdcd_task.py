@@ -6,6 +6,7 @@ import torch
 import yaml
 
 from espnet_fsqdiff.data.datadir import write_table
+from espnet_fsqdiff.diffusion import Sampling
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.tasks.cdcd import CDCDTask, TokenPreprocessor
 from espnet_fsqdiff.tasks.common import load_model
@@ -123,7 +124,7 @@ def generate(model, args):
         texts,
         [10, 6],
         None if args.text_expansion == "filler" else laid,
-        num_steps=3,
+        sampling=Sampling(num_steps=3),
         seeds=[1, 2],
     )
 
