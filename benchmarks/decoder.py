@@ -1,7 +1,6 @@
 """Part `sampler`: the package's sampler against the plain one."""
 
 import argparse
-from contextlib import nullcontext
 from typing import Any, Dict, Iterator, List
 
 import torch
@@ -11,36 +10,26 @@ from benchmarks.networks import Parts, build
 from benchmarks.plain_sampler import sample_plainly
 from benchmarks.tables import share, table
 from benchmarks.workload import RATE_HZ, Workload, make_workload, mixed_lengths
-from espnet_fsqdiff.diffusion import generate
+from espnet_fsqdiff.diffusion import Sampling, generate
 
 BASELINE_STEPS = 25
-
-
-def precision(device: torch.device, dtype: str):
-    """Autocast to bfloat16, or nothing."""
-    if dtype == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=getattr(torch, dtype))
 
 
 def ours(
     parts: Parts, work: Workload, steps: int, dtype: str = "float32", **options: Any
 ) -> List[torch.Tensor]:
-    """Tokens of a batch, from the package."""
-    device = next(parts.network.parameters()).device
-    with precision(device, dtype):
-        return generate(
-            parts.network,
-            parts.codebook,
-            parts.schedule,
-            work.text,
-            work.num_frames,
-            work.durations,
-            work.prompts,
-            num_steps=steps,
-            seeds=work.seeds,
-            **options,
-        )
+    """Tokens of a batch, from the package; options are fields of `Sampling`."""
+    return generate(
+        parts.network,
+        parts.codebook,
+        parts.schedule,
+        work.text,
+        work.num_frames,
+        work.durations,
+        work.prompts,
+        seeds=work.seeds,
+        sampling=Sampling(num_steps=steps, precision=dtype, **options),
+    )
 
 
 def plain(parts: Parts, work: Workload, steps: int) -> List[torch.Tensor]:
@@ -96,7 +85,10 @@ def single(
     for steps, dtype, options in settings:
         name = f"{steps} {dtype} {options}"
         calls[name] = keep(name, ours, steps, dtype, **options)
-    times = medians(calls, args.repeats)
+    plain(parts, work, 1)
+    for _, dtype, options in settings:
+        ours(parts, work, 1, dtype, **options)
+    times = medians(calls, args.repeats, warmup=0)
     seen.update({f"{seconds} {name}": s for name, s in times.items()})
 
     def row(what, dtype, steps, name, reference):
@@ -134,9 +126,11 @@ def batched(
         for i in range(args.batch_size):
             ours(parts, work.one(i), steps, dtype)
 
+    ours(parts, work, 1, dtype)
     times = medians(
         {"alone": one_by_one, "batch": lambda: ours(parts, work, steps, dtype)},
         args.repeats,
+        warmup=0,
     )
     return [
         f"{seconds / 2:g}-{seconds:g}",

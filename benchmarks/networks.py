@@ -88,12 +88,12 @@ def build(
         schedule = make("schedule", SCHEDULES, "linear")
         loss = make("loss", LOSSES, "cdcd", schedule=schedule)
         network = CDCDNetwork(text_encoder, backbone, head)
-        wake(network)
+        wake(network, codebook.dim)
     return Parts(network.eval(), codebook, schedule, loss, config)
 
 
 @torch.no_grad()
-def wake(network: CDCDNetwork, sharpness: float = 4.0) -> None:
+def wake(network: CDCDNetwork, latent_dim: int, sharpness: float = 4.0) -> None:
     """Randomise what training starts at zero, so that outputs depend on inputs.
 
     Gates and modulations get the variance of an ordinary layer; latents, prompt
@@ -106,8 +106,9 @@ def wake(network: CDCDNetwork, sharpness: float = 4.0) -> None:
             fan_in = p.size(1) if p.dim() == 2 else p.numel()
             nn.init.normal_(p, std=fan_in**-0.5)
     weight = network.backbone.proj.weight
-    n = (weight.size(1) - network.text_encoder.dim) // 2
-    for columns in weight.split([n, n, network.text_encoder.dim], dim=1):
+    latents = weight.size(1) - network.text_encoder.dim
+    sizes = [latent_dim] * (latents // latent_dim) + [network.text_encoder.dim]
+    for columns in weight.split(sizes, dim=1):
         nn.init.normal_(columns, std=columns.size(1) ** -0.5)
     # The features end in a LayerNorm: one standard deviation in each channel.
     for layer in (m for m in network.head.modules() if isinstance(m, nn.Linear)):

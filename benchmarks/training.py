@@ -1,17 +1,24 @@
 """Part `train`: frames a second through loss, gradients and optimizer."""
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Iterator, List
 
 import torch
 
-from benchmarks.decoder import precision
 from benchmarks.machine import medians
 from benchmarks.networks import build
 from benchmarks.tables import table
 from benchmarks.workload import RATE_HZ, make_workload, mixed_lengths
 from espnet_fsqdiff.diffusion import EMA
+
+
+def precision(device: torch.device, dtype: str) -> AbstractContextManager:
+    """Autocast to bfloat16, or nothing."""
+    if dtype == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, dtype))
 
 
 def throughput(
