@@ -1,6 +1,7 @@
 """Part `sampler`: the package's sampler against the plain one."""
 
 import argparse
+from itertools import chain
 from typing import Any, Dict, Iterator, List
 
 import torch
@@ -153,23 +154,21 @@ def report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]:
     count = sum(p.numel() for p in parts.network.parameters())
     yield (
         f"## Sampler\n\n`{args.config}`, {count / 1e6:.1f} M parameters, random "
-        "weights; speech after a prompt of 3 s."
+        "weights; speech after a prompt of 3 s.\n"
     )
-    rows = []
-    for seconds in args.seconds:
-        rows += single(parts, seconds, args, seen)
     heads = "speech s|sampler|precision|steps|s|RTF|times plain|tokens equal"
-    yield table(heads, rows)
-    rows = [
+    singles = (single(parts, seconds, args, seen) for seconds in args.seconds)
+    yield from table(heads, chain.from_iterable(singles))
+    rows = (
         batched(parts, seconds, dtype, args)
         for seconds in args.seconds
         for dtype in args.dtypes
-    ]
+    )
     heads = (
         "speech s|precision|batch|steps|padding|frames/s alone|"
         "frames/s batch|ratio|RTF in batch"
     )
-    yield table(heads, rows)
+    yield from table(heads, rows)
     if args.device.type == "cpu":
         peak = run_fresh(
             "benchmarks.memory",
@@ -178,7 +177,7 @@ def report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]:
         )
         yield (
             f"Peak resident memory of {max(args.seconds):g} s of speech, in a process "
-            f"of its own: {float(peak):.2f} GB (ours, float32)."
+            f"of its own: {float(peak):.2f} GB (ours, float32).\n"
         )
     else:
         work = make_workload(parts, [max(args.seconds)])
@@ -187,5 +186,5 @@ def report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]:
         peak = torch.cuda.max_memory_allocated() / 1e9
         yield (
             f"Peak memory of the GPU for {max(args.seconds):g} s of speech: "
-            f"{peak:.2f} GB (ours, float32)."
+            f"{peak:.2f} GB (ours, float32).\n"
         )

@@ -128,9 +128,15 @@ def lm_report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]
     yield (
         f"## Language model\n\nQwen2 of {count / 1e6:.0f} M parameters, random "
         f"weights, key-value cache; up to {args.lm_tokens} tokens in the middle of "
-        "the utterance are generated, and their mean is taken for all."
+        "the utterance are generated, and their mean is taken for all.\n"
     )
-    rows = []
+    ratios = "|".join(f"LM / ours, {steps} steps" for steps in args.num_steps)
+    heads = "speech s|precision|tokens|s prefill|s a token|s|RTF|LM / plain|" + ratios
+    yield from table(heads, lm_rows(args, seen))
+
+
+def lm_rows(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[List[str]]:
+    """Rows of the language model's table."""
     model = language_model.SpeechLM(**language_model.SHAPE).to(args.device)
     for dtype in args.dtypes:
         model.to(getattr(torch, dtype))
@@ -148,15 +154,12 @@ def lm_report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]
             names += [f"{seconds} {steps} {dtype} {{}}" for steps in args.num_steps]
             ratios = [f"{total / seen[n]:.1f}" if n in seen else "-" for n in names]
             rtf = f"{total / seconds:.2f}"
-            rows.append([f"{seconds:g}", dtype, f"{tokens}", *cells, rtf, *ratios])
-    ratios = "|".join(f"LM / ours, {steps} steps" for steps in args.num_steps)
-    heads = "speech s|precision|tokens|s prefill|s a token|s|RTF|LM / plain|" + ratios
-    yield table(heads, rows)
+            yield [f"{seconds:g}", dtype, f"{tokens}", *cells, rtf, *ratios]
 
 
 def report(args: argparse.Namespace) -> Iterator[str]:
-    """The whole output, block by block."""
-    yield "\n".join(f"* {line}" for line in describe(args.device))
+    """The whole output, as it comes."""
+    yield "\n".join(f"* {line}" for line in describe(args.device)) + "\n"
     seen: Dict[str, float] = {}
     if "sampler" in args.parts:
         yield from decoder.report(args, seen)
@@ -175,8 +178,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
     words = ["python", "-m", "benchmarks.sampling"]
     words += sys.argv[1:] if cmd is None else cmd
     print(f"`{shlex.join(words)}`\n", flush=True)
-    for block in report(args):
-        print(f"{block}\n", flush=True)
+    for line in report(args):
+        print(line, flush=True)
     print(f"The run took {time.perf_counter() - start:.0f} s.")
 
 

@@ -1,13 +1,20 @@
-"""Markdown tables."""
+"""Markdown tables, line by line: a long run shows what it has."""
 
-from typing import Sequence
+from typing import Iterable, Iterator, Sequence
 
 
-def table(heads: str, rows: Sequence[Sequence[str]]) -> str:
-    """Heads separated by `|`, and rows of cells."""
+def row(cells: Sequence[str]) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(heads: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table: heads separated by `|`, then rows as they come."""
     names = heads.split("|")
-    lines = [names, ["---"] + ["--:"] * (len(names) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    yield row(names)
+    yield row(["---"] + ["--:"] * (len(names) - 1))
+    yield from map(row, rows)
+    yield ""
 
 
 def share(x: float) -> str:

@@ -95,15 +95,15 @@ def report(args: argparse.Namespace) -> Iterator[str]:
     """The table of this part."""
     yield (
         "## Training\n\nForward, backward, clipping, AdamW and moving average; frames "
-        "without padding, utterances of 5 to 10 s."
+        "without padding, utterances of 5 to 10 s.\n"
     )
-    rows = [
+    rows = (
         throughput(config, frames, 10.0, args.device, dtype, args.repeats)
         for config, frames in zip(args.train_config, args.train_frames)
         for dtype in args.dtypes
-    ]
+    )
     heads = (
         "configuration|M parameters|head|precision|frames a batch|utterances|s a step|"
         "frames/s|times real time"
     )
-    yield table(heads, rows)
+    yield from table(heads, rows)

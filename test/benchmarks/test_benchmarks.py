@@ -267,10 +267,11 @@ def test_medians_take_turns():
 
 
 def test_tables():
-    assert tables.table("a|b", [["1", "2"]]).splitlines() == [
+    assert list(tables.table("a|b", [["1", "2"]])) == [
         "| a | b |",
         "| --- | --: |",
         "| 1 | 2 |",
+        "",
     ]
     assert tables.share(1) == "100 %" and tables.share(0.9999) == "99.9 %"
     assert tables.share(0.5) == "50.0 %"
