@@ -1,19 +1,20 @@
-# make demo | test | env | style | format | clean   (make help says more)
+# make demo | test | bench | env | style | format | clean   (make help says more)
 
 # The environment and the Python to make it with: make env VENV=/path PYTHON=python3.12
 VENV ?= .venv
 PYTHON ?= python3
 
 IN_ENV = tools/in_env.sh "$(VENV)"
-SOURCES = espnet_fsqdiff egs test tools setup.py
+SOURCES = espnet_fsqdiff benchmarks egs test tools setup.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env flite demo test style format clean
+.PHONY: help env flite demo test bench style format clean
 
 help:
 	@echo "make demo    set up, make a small corpus, run every recipe stage on it"
 	@echo "make test    set up, run the test suite"
+	@echo "make bench   set up, time the sampler, a language model and training here"
 	@echo "make env     set up torch, ESPnet and this package in VENV ($(VENV)),"
 	@echo "             made with PYTHON ($(PYTHON)) if it is not there"
 	@echo "make style   set up, check the style: black, isort, flake8"
@@ -33,6 +34,12 @@ demo: env flite
 
 test: env flite
 	$(IN_ENV) python -m pytest -q test
+
+# BENCH="--quick --parts sampler" shortens it; python -m benchmarks.sampling --help
+bench: env
+	@$(IN_ENV) python -c "import transformers" 2>/dev/null || \
+	    $(IN_ENV) python -m pip install --quiet --editable ".[benchmarks]"
+	@$(IN_ENV) python -m benchmarks.sampling $(BENCH)
 
 style: env
 	$(IN_ENV) black --check $(SOURCES)

@@ -33,6 +33,7 @@ EXTRAS_REQUIRE = {
         "setuptools<82",  # pyworld imports pkg_resources
     ],
     "phonemes": ["phonemizer>=3.2"],
+    "benchmarks": ["transformers>=4.48"],  # the language model compared with
     # The style checkers are pinned: another release may want another layout.
     "test": [
         "black==26.10.1",

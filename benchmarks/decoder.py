@@ -1,0 +1,190 @@
+"""Part `sampler`: the package's sampler against the plain one."""
+
+import argparse
+from itertools import chain
+from typing import Any, Dict, Iterator, List
+
+import torch
+
+from benchmarks.machine import medians, run_fresh
+from benchmarks.networks import Parts, build
+from benchmarks.plain_sampler import sample_plainly
+from benchmarks.tables import share, table
+from benchmarks.workload import RATE_HZ, Workload, make_workload, mixed_lengths
+from espnet_fsqdiff.diffusion import Sampling, generate
+
+BASELINE_STEPS = 25
+
+
+def ours(
+    parts: Parts, work: Workload, steps: int, dtype: str = "float32", **options: Any
+) -> List[torch.Tensor]:
+    """Tokens of a batch, from the package; options are fields of `Sampling`."""
+    return generate(
+        parts.network,
+        parts.codebook,
+        parts.schedule,
+        work.text,
+        work.num_frames,
+        work.durations,
+        work.prompts,
+        seeds=work.seeds,
+        sampling=Sampling(num_steps=steps, precision=dtype, **options),
+    )
+
+
+def plain(parts: Parts, work: Workload, steps: int) -> List[torch.Tensor]:
+    """Tokens of a batch, from the plain sampler, one utterance at a time."""
+    device = next(parts.network.parameters()).device
+    weights = parts.network.state_dict()
+    points = parts.codebook.points.to(device)
+    tokens = []
+    for text, frames, prompt, seed in zip(
+        work.text, work.num_frames, work.prompts, work.seeds
+    ):
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(frames, parts.codebook.dim, generator=generator)
+        tokens.append(
+            sample_plainly(
+                weights,
+                parts.config["backbone_conf"]["num_heads"],
+                points,
+                text.to(device),
+                noise.to(device),
+                prompt.to(device),
+                num_steps=steps,
+            )
+        )
+    return tokens
+
+
+def equal_share(tokens: List[torch.Tensor], reference: List[torch.Tensor]) -> float:
+    """Share of tokens that are the reference's."""
+    return float((torch.cat(tokens) == torch.cat(reference)).float().mean())
+
+
+def single(
+    parts: Parts, seconds: float, args: argparse.Namespace, seen: Dict[str, float]
+) -> Iterator[List[str]]:
+    """Rows of one utterance alone; the seconds of each go to `seen`."""
+    work = make_workload(parts, [seconds])
+    settings = [(steps, dtype, {}) for dtype in args.dtypes for steps in args.num_steps]
+    settings += [
+        (steps, "float32", options)
+        for options in args.sampler_conf
+        for steps in args.num_steps
+    ]
+    tokens: Dict[str, List[torch.Tensor]] = {}
+
+    def keep(name, function, *arguments, **options):
+        def call():
+            tokens[name] = function(parts, work, *arguments, **options)
+
+        return call
+
+    calls = {"plain": keep("plain", plain, BASELINE_STEPS)}
+    for steps, dtype, options in settings:
+        name = f"{steps} {dtype} {options}"
+        calls[name] = keep(name, ours, steps, dtype, **options)
+    plain(parts, work, 1)
+    for _, dtype, options in settings:
+        ours(parts, work, 1, dtype, **options)
+    times = medians(calls, args.repeats, warmup=0)
+    seen.update({f"{seconds} {name}": s for name, s in times.items()})
+
+    def row(what, dtype, steps, name, reference):
+        return [
+            f"{seconds:g}",
+            what,
+            dtype,
+            f"{steps}",
+            f"{times[name]:.2f}",
+            f"{times[name] / seconds:.3f}",
+            f"{times['plain'] / times[name]:.2f}",
+            share(equal_share(tokens[name], tokens[reference])),
+        ]
+
+    yield row("plain", "float32", BASELINE_STEPS, "plain", "plain")
+    for steps, dtype, options in settings:
+        name = f"{steps} {dtype} {options}"
+        # Other steps mean other tokens: compared with ours in float32.
+        exact = steps == BASELINE_STEPS and dtype == "float32"
+        reference = "plain" if exact else f"{steps} float32 {{}}"
+        if reference not in tokens:
+            reference = name
+        what = "ours" + (f", {options}" if options else "")
+        yield row(what, dtype, steps, name, reference)
+
+
+def batched(
+    parts: Parts, seconds: float, dtype: str, args: argparse.Namespace
+) -> List[str]:
+    """Row of a batch of mixed lengths against the same utterances one by one."""
+    work = make_workload(parts, mixed_lengths(seconds, args.batch_size))
+    steps = min(args.num_steps)
+
+    def one_by_one():
+        for i in range(args.batch_size):
+            ours(parts, work.one(i), steps, dtype)
+
+    ours(parts, work, 1, dtype)
+    times = medians(
+        {"alone": one_by_one, "batch": lambda: ours(parts, work, steps, dtype)},
+        args.repeats,
+        warmup=0,
+    )
+    return [
+        f"{seconds / 2:g}-{seconds:g}",
+        dtype,
+        f"{args.batch_size}",
+        f"{steps}",
+        share(work.waste),
+        f"{work.new_frames / times['alone']:.0f}",
+        f"{work.new_frames / times['batch']:.0f}",
+        f"{times['alone'] / times['batch']:.2f}",
+        f"{times['batch'] * RATE_HZ / work.new_frames:.3f}",
+    ]
+
+
+def report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]:
+    """The tables of this part; the seconds of single utterances go to `seen`."""
+    parts = build(args.config)
+    parts.network.to(args.device)
+    parts.codebook.to(args.device)
+    count = sum(p.numel() for p in parts.network.parameters())
+    yield (
+        f"## Sampler\n\n`{args.config}`, {count / 1e6:.1f} M parameters, random "
+        "weights; speech after a prompt of 3 s.\n"
+    )
+    heads = "speech s|sampler|precision|steps|s|RTF|times plain|tokens equal"
+    singles = (single(parts, seconds, args, seen) for seconds in args.seconds)
+    yield from table(heads, chain.from_iterable(singles))
+    rows = (
+        batched(parts, seconds, dtype, args)
+        for seconds in args.seconds
+        for dtype in args.dtypes
+    )
+    heads = (
+        "speech s|precision|batch|steps|padding|frames/s alone|"
+        "frames/s batch|ratio|RTF in batch"
+    )
+    yield from table(heads, rows)
+    if args.device.type == "cpu":
+        peak = run_fresh(
+            "benchmarks.memory",
+            *("--config", str(args.config), "--seconds", str(max(args.seconds))),
+            *("--threads", str(torch.get_num_threads())),
+        )
+        yield (
+            f"Peak resident memory of {max(args.seconds):g} s of speech, in a process "
+            f"of its own: {float(peak):.2f} GB (ours, float32).\n"
+        )
+    else:
+        work = make_workload(parts, [max(args.seconds)])
+        torch.cuda.reset_peak_memory_stats()
+        ours(parts, work, min(args.num_steps))
+        peak = torch.cuda.max_memory_allocated() / 1e9
+        yield (
+            f"Peak memory of the GPU for {max(args.seconds):g} s of speech: "
+            f"{peak:.2f} GB (ours, float32).\n"
+        )
