@@ -20,6 +20,7 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+ROWS = 128  # of logits at a time: they stay in the cache
 TIME_GRIDS = ("uniform", "information")
 
 
@@ -115,10 +116,18 @@ class GuidedDenoiser:
         self.mask = mask
         self.prompt = prompt
         self.prompt_mask = prompt_mask.unsqueeze(-1)
+        self.wanted = mask & ~prompt_mask
         self.sampling = sampling
         self.text = text
         self.both_texts = None if no_text is None else torch.cat([text, no_text])
         self.estimate: Optional[torch.Tensor] = None
+
+    def _expectation(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (R, dim) to the mean points (R, n) of the head's distribution."""
+        head = self.network.head
+        logits = head(features.unsqueeze(0)).float()
+        with torch.autocast(features.device.type, enabled=False):
+            return head.expectation(logits, self.sampling.temperature)[0]
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x (B, T, n) at time t (scalar) to x0_hat (B, T, n)."""
@@ -126,19 +135,24 @@ class GuidedDenoiser:
         guided = self.both_texts is not None and low <= float(t) <= high
         n = 2 if guided else 1
         estimate = self.estimate if self.network.self_conditioning else None
-        logits = self.network(
+        features = self.network.features(
             x.repeat(n, 1, 1),
             t.to(x).expand(n * x.size(0)),
             self.prompt.repeat(n, 1, 1),
             self.both_texts if guided else self.text,
             self.mask.repeat(n, 1),
             None if estimate is None else estimate.repeat(n, 1, 1),
-        ).float()
+        )
         if guided:
-            cond, uncond = logits.chunk(2)
-            logits = cond + self.sampling.guidance_scale * (cond - uncond)
-        with torch.autocast(x.device.type, enabled=False):
-            x0 = self.network.head.expectation(logits, self.sampling.temperature)
+            # The heads are linear: mixing features is mixing logits.
+            cond, uncond = features.float().chunk(2)
+            features = cond + self.sampling.guidance_scale * (cond - uncond)
+        # Only frames to be sampled go through the head, a few at a time.
+        rows = features[self.wanted]
+        x0 = torch.zeros_like(x)
+        x0[self.wanted] = torch.cat(
+            [self._expectation(part) for part in rows.split(ROWS)]
+        )
         self.estimate = torch.where(self.prompt_mask, self.prompt, x0)
         return self.estimate
 

@@ -5,6 +5,9 @@ with the true tokens, and the expected point under them, which is the clean
 estimate of CDCD ("score interpolation", Dieleman et al., 2022):
 
     x0_hat = sum_k p_k E_k
+
+Logits are linear in the features, so that guidance may mix features instead of
+logits and use the head once.
 """
 
 import itertools
@@ -48,8 +51,10 @@ class JointHead(nn.Module):
         self, logits: torch.Tensor, temperature: float = 1.0
     ) -> torch.Tensor:
         """Mean point (B, T, n), float32, of softmax(logits / temperature)."""
-        p = (logits.float() / temperature).softmax(-1)
-        return p @ self.points
+        logits = logits.float()
+        if temperature != 1:
+            logits = logits / temperature
+        return logits.softmax(-1) @ self.points
 
     def predict(self, logits: torch.Tensor) -> torch.Tensor:
         """Most likely tokens (B, T), int64."""
