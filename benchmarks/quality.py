@@ -31,6 +31,7 @@ def settings(base: Dict[str, Any]) -> Iterator[tuple]:
         name = ", ".join(f"{k} {v}" for k, v in shown.items())
         return part, name, {**base, **options}
 
+    yield "base", "", base
     for grid, steps in itertools.product(("uniform", "information"), STEPS):
         yield changed("steps", num_steps=steps, time_grid=grid)
     for steps in (4, 8, 12):
