@@ -19,7 +19,7 @@ from espnet2.tts.feats_extract.abs_feats_extract import AbsFeatsExtract
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import str_or_none
+from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ, code_usage
@@ -143,6 +143,12 @@ class FSQTokenizerTask(AbsTask):
             help="Squares of the mel picture that the mel loss averages over",
         )
         group.add_argument(
+            "--match_variance",
+            type=str2bool,
+            default=True,
+            help="Decode mels with the spread of the training set",
+        )
+        group.add_argument(
             "--shift_frames",
             type=int,
             default=0,
@@ -231,6 +237,7 @@ class FSQTokenizerTask(AbsTask):
             ctc_weight=args.ctc_weight,
             usage_weight=args.usage_weight,
             mel_scales=args.mel_scales,
+            match_variance=args.match_variance,
             augment=augment,
         )
         if args.mel_stats_file is not None:

@@ -15,6 +15,9 @@ from espnet_fsqdiff.fsq import FSQ
 from espnet_fsqdiff.nets.masks import length_mask, masked_mean
 from espnet_fsqdiff.tokenizer.augment import MelAugment
 
+FOLLOW = 0.01
+MAX_CONTRAST = 1.5
+
 
 class TokenizerOutput(NamedTuple):
     """What the tokenizer makes of a batch.
@@ -93,6 +96,10 @@ class SpeechTokenizerModel(nn.Module):
             the error before its size is taken, summed up; see `mel_l1`.
         augment: What the encoder gets to see in training; None for the mels
             themselves.
+        match_variance: Whether `decode` gives every mel band the spread it has in
+            the training set. A decoder trained for the least error plays it safe
+            and speaks with too little contrast; the "global variance" of
+            Toda and Tokuda (2007) puts that right.
 
     Raises:
         InputError: If both weights are zero, or one has no head.
@@ -111,6 +118,7 @@ class SpeechTokenizerModel(nn.Module):
         usage_weight: float = 0.0,
         mel_scales: Sequence[int] = (1,),
         augment: Optional[MelAugment] = None,
+        match_variance: bool = True,
     ):
         super().__init__()
         if mel_weight <= 0 and ctc_weight <= 0:
@@ -137,6 +145,10 @@ class SpeechTokenizerModel(nn.Module):
         n_mels = feats_extract.output_size()
         self.register_buffer("mel_mean", torch.zeros(n_mels))
         self.register_buffer("mel_std", torch.ones(n_mels))
+        # Running moments of what the decoder makes of standardised mels.
+        self.match_variance = match_variance
+        self.register_buffer("decoded_mean", torch.zeros(n_mels))
+        self.register_buffer("decoded_square", torch.ones(n_mels))
 
     def set_mel_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Set the mean and standard deviation (n_mels,) that mels are scaled by."""
@@ -219,7 +231,25 @@ class SpeechTokenizerModel(nn.Module):
             )
         stacked = self.decoder(self.quantizer.indices_to_codes(tokens), lengths)
         mel = stacked.reshape(tokens.size(0), -1, self.mel_mean.numel())
+        if self.match_variance:
+            mel = (mel - self.decoded_mean) * self.contrast()
         return mel * self.mel_std + self.mel_mean
+
+    def contrast(self) -> torch.Tensor:
+        """Factor of every mel band (n_mels,) that makes decoded mels vary as real ones.
+
+            1 / s,    s^2 = E[d^2] - E[d]^2 of the decoded standardised mels d,
+
+        whose originals have mean 0 and variance 1; from 1 to `MAX_CONTRAST`.
+        """
+        variance = self.decoded_square - self.decoded_mean.square()
+        return variance.clamp(min=MAX_CONTRAST**-2, max=1.0).rsqrt()
+
+    @torch.no_grad()
+    def _follow(self, decoded: torch.Tensor) -> None:
+        """Update the running moments by decoded frames (N, n_mels)."""
+        self.decoded_mean.lerp_(decoded.mean(0), FOLLOW)
+        self.decoded_square.lerp_(decoded.square().mean(0), FOLLOW)
 
     def ctc_log_probs(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Log-probabilities (B, T, V + 1) of the text symbols, the blank first."""
@@ -264,7 +294,13 @@ class SpeechTokenizerModel(nn.Module):
             stats["usage_loss"] = usage_loss(output.latents[mask])
             loss = loss + self.usage_weight * stats["usage_loss"]
         if self.decoder is not None:
-            error = (self.decoder(codes, lengths).float() - mel) * mask.unsqueeze(-1)
+            decoded = self.decoder(codes, lengths).float()
+            if self.training:
+                frames = decoded.detach()[mask].unflatten(
+                    -1, (-1, self.mel_std.numel())
+                )
+                self._follow(frames.flatten(0, 1))
+            error = (decoded - mel) * mask.unsqueeze(-1)
             error = error.unflatten(-1, (self.frames_per_token, -1)).flatten(1, 2)
             frames = lengths * self.frames_per_token
             stats["mel_loss"] = mel_l1(error, frames, 1)

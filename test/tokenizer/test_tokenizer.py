@@ -60,6 +60,37 @@ def test_a_batch_is_as_each_alone():
         torch.testing.assert_close(p.exp().sum(-1), torch.ones(len(t)))
 
 
+def test_decoded_bands_get_the_spread_of_real_ones():
+    """A decoder of half the contrast and another mean: `decode` puts both right."""
+    model = make_model(ctc_weight=0)
+    tokens, lengths = torch.randint(27, (1, 400)), torch.tensor([400])
+    torch.manual_seed(1)
+    made = torch.randn(27, 80) * 0.8 + 0.3
+    index = model.quantizer.codes_to_indices
+    model.decoder.forward = lambda codes, lengths: made[index(codes)]
+    plain = model.decode(tokens, lengths)[0]
+    model.train()
+    for _ in range(600):
+        model._follow(plain)
+    model.eval()
+    decoded = model.decode(tokens, lengths)[0]
+    assert decoded.mean(0).abs().max() < 0.02
+    torch.testing.assert_close(decoded.std(0), torch.ones(20), atol=0.02, rtol=0)
+    model.decoded_square.mul_(0.0).add_(model.decoded_mean.square())
+    assert model.contrast().max() == pytest.approx(1.5)
+    model.match_variance = False
+    torch.testing.assert_close(model.decode(tokens, lengths)[0], plain)
+
+
+def test_training_follows_what_is_decoded():
+    model, wav = make_model(ctc_weight=0), torch.from_numpy(tone(1.0))[None]
+    before = model.decoded_mean.clone()
+    model(wav, torch.tensor([wav.size(1)]))
+    assert torch.equal(model.decoded_mean, before)
+    model.train()(wav, torch.tensor([wav.size(1)]))
+    assert not torch.equal(model.decoded_mean, before)
+
+
 @pytest.mark.parametrize("fs", [8000, 22050, 44100])
 def test_any_rate_in(fs):
     tokenizer = SpeechTokenizer(make_model())
