@@ -109,7 +109,16 @@ def load_model(
     """
     config = read_config(config_file)
     args = argparse.Namespace(**config)
-    model = task.build_model(args)
+    try:
+        model = task.build_model(args)
+    except AttributeError as e:
+        option = getattr(e, "name", None)
+        if option in config or getattr(e, "obj", None) is not args:
+            raise
+        raise InputError(
+            f"{config_file} has no {option}; it was written by another version: "
+            "use that one, or train the model again"
+        ) from None
     try:
         states = torch.load(model_file, map_location="cpu", weights_only=True)
     except FileNotFoundError:

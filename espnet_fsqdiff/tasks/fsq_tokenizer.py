@@ -19,7 +19,7 @@ from espnet2.tts.feats_extract.abs_feats_extract import AbsFeatsExtract
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import str2bool, str_or_none
+from espnet2.utils.types import str_or_none
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ, code_usage
@@ -144,9 +144,10 @@ class FSQTokenizerTask(AbsTask):
         )
         group.add_argument(
             "--match_variance",
-            type=str2bool,
-            default=True,
-            help="Decode mels with the spread of the training set",
+            type=float,
+            default=1.0,
+            help="How far decoded mels get the spread of the training set, 0 to 1 "
+            "or more",
         )
         group.add_argument(
             "--shift_frames",

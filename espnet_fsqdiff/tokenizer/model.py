@@ -96,10 +96,11 @@ class SpeechTokenizerModel(nn.Module):
             the error before its size is taken, summed up; see `mel_l1`.
         augment: What the encoder gets to see in training; None for the mels
             themselves.
-        match_variance: Whether `decode` gives every mel band the spread it has in
-            the training set. A decoder trained for the least error plays it safe
-            and speaks with too little contrast; the "global variance" of
-            Toda and Tokuda (2007) puts that right.
+        match_variance: How far `decode` gives every mel band the spread it has in
+            the training set, 1 for all of it. A decoder trained for the least
+            error plays it safe and speaks with too little contrast; the "global
+            variance" of Toda and Tokuda (2007) puts that right. Above 1 makes up
+            for new speech being decoded with less contrast than that of training.
 
     Raises:
         InputError: If both weights are zero, or one has no head.
@@ -118,7 +119,7 @@ class SpeechTokenizerModel(nn.Module):
         usage_weight: float = 0.0,
         mel_scales: Sequence[int] = (1,),
         augment: Optional[MelAugment] = None,
-        match_variance: bool = True,
+        match_variance: float = 1.0,
     ):
         super().__init__()
         if mel_weight <= 0 and ctc_weight <= 0:
@@ -231,19 +232,21 @@ class SpeechTokenizerModel(nn.Module):
             )
         stacked = self.decoder(self.quantizer.indices_to_codes(tokens), lengths)
         mel = stacked.reshape(tokens.size(0), -1, self.mel_mean.numel())
-        if self.match_variance:
+        if self.match_variance > 0:
             mel = (mel - self.decoded_mean) * self.contrast()
         return mel * self.mel_std + self.mel_mean
 
     def contrast(self) -> torch.Tensor:
         """Factor of every mel band (n_mels,) that makes decoded mels vary as real ones.
 
-            1 / s,    s^2 = E[d^2] - E[d]^2 of the decoded standardised mels d,
+            1 + m (1 / s - 1),    s^2 = E[d^2] - E[d]^2
 
-        whose originals have mean 0 and variance 1; from 1 to `MAX_CONTRAST`.
+        of the decoded standardised mels d, whose originals have mean 0 and
+        variance 1; m is `match_variance`, and 1 / s from 1 to `MAX_CONTRAST`.
         """
         variance = self.decoded_square - self.decoded_mean.square()
-        return variance.clamp(min=MAX_CONTRAST**-2, max=1.0).rsqrt()
+        full = variance.clamp(min=MAX_CONTRAST**-2, max=1.0).rsqrt()
+        return 1 + self.match_variance * (full - 1)
 
     @torch.no_grad()
     def _follow(self, decoded: torch.Tensor) -> None:

@@ -78,7 +78,9 @@ def test_decoded_bands_get_the_spread_of_real_ones():
     torch.testing.assert_close(decoded.std(0), torch.ones(20), atol=0.02, rtol=0)
     model.decoded_square.mul_(0.0).add_(model.decoded_mean.square())
     assert model.contrast().max() == pytest.approx(1.5)
-    model.match_variance = False
+    model.match_variance = 0.5
+    assert model.contrast().max() == pytest.approx(1.25)
+    model.match_variance = 0.0
     torch.testing.assert_close(model.decode(tokens, lengths)[0], plain)
 
 
