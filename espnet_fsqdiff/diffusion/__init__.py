@@ -10,6 +10,7 @@ from espnet_fsqdiff.diffusion.schedule import (
     CosineSchedule,
     LinearSchedule,
     Schedule,
+    VarianceExplodingSchedule,
     uniform_times,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "LinearSchedule",
     "SCHEDULES",
     "Schedule",
+    "VarianceExplodingSchedule",
     "ddim",
     "generate",
     "uniform_times",
