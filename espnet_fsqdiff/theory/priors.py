@@ -58,8 +58,8 @@ def ascend_accuracy(
     r: float,
     prior: torch.Tensor,
     num_steps: int,
-    num_samples: int = 512,
-    rate: float = 0.02,
+    num_samples: int = 1024,
+    rate: float = 0.005,
     seed: int = 0,
 ) -> torch.Tensor:
     """Gradient ascent on A(E, r) under a prior, in float32: for large codebooks.

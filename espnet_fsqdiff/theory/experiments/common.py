@@ -47,7 +47,7 @@ class Budget:
         large_ascent_steps: Steps of an ascent on a large codebook.
         seeds: Trainings of each toy.
         toy_updates: Updates of a small toy.
-        large_toy_updates: Updates of the toy of 6561 tokens; 0 leaves it out.
+        large_toy_updates: Updates of the toy of 6561 tokens.
         toy_samples: Sequences sampled.
     """
 
@@ -59,9 +59,9 @@ class Budget:
     large_samples: int = 16384
     large_ascent_steps: int = 150
     seeds: int = 3
-    toy_updates: int = 1500
-    large_toy_updates: int = 1000
-    toy_samples: int = 20000
+    toy_updates: int = 1000
+    large_toy_updates: int = 500
+    toy_samples: int = 10000
 
 
 QUICK = Budget(
@@ -70,12 +70,12 @@ QUICK = Budget(
     starts=2,
     ascent_steps=60,
     samples=5000,
-    large_samples=512,
+    large_samples=256,
     large_ascent_steps=3,
-    seeds=2,
-    toy_updates=30,
-    large_toy_updates=5,
-    toy_samples=500,
+    seeds=1,
+    toy_updates=20,
+    large_toy_updates=3,
+    toy_samples=200,
 )
 
 
@@ -174,6 +174,9 @@ def parallel(
     """function(*arguments[i]) of all i in order, in nj processes of one thread."""
     from tqdm import tqdm
 
+    if nj == 1:
+        _one_thread()
+        return [function(*a) for a in tqdm(arguments, desc=name, disable=None)]
     with ProcessPoolExecutor(nj, get_context("spawn"), _one_thread) as pool:
         futures = [pool.submit(function, *a) for a in arguments]
         return [f.result() for f in tqdm(futures, desc=name, disable=None)]

@@ -54,7 +54,7 @@ def settings(work: Work) -> List[ToySetting]:
     """All toys: single tokens as the paper may have had them, then sequences."""
     budget = work.budget
     base = ToyConfig(num_updates=budget.toy_updates, num_samples=budget.toy_samples)
-    single = replace(base, frames=1, num_samples=5 * budget.toy_samples)
+    single = replace(base, frames=1, width=64, num_samples=4 * budget.toy_samples)
     found = []
     for name, levels in (("base 2", (2,) * 3), ("base 3", (3,) * 3)):
         found.append(
@@ -65,9 +65,8 @@ def settings(work: Work) -> List[ToySetting]:
         found.append(
             ToySetting(name, levels, base, False, ("fsq", "perturbed", "permuted"))
         )
-        found.append(
-            ToySetting(f"{name}, renamed", levels, base, True, ("fsq", "perturbed"))
-        )
+    two = ("fsq", "perturbed")
+    found.append(ToySetting("base 3, renamed", (3,) * 3, base, True, two))
     four = ("fsq", "perturbed", "permuted", "d4")
     found.append(ToySetting("base 4", (4,) * 4, base, False, four))
     found.append(ToySetting("base 4, renamed", (4,) * 4, base, True, ("fsq", "d4")))
@@ -245,7 +244,7 @@ def run(work: Work) -> None:
         (setting, book, seed)
         for setting in reversed(todo)  # the long ones first
         for book in setting.codebooks
-        for seed in range(work.budget.seeds if len(setting.levels) < 8 else 2)
+        for seed in range(work.budget.seeds)
     ]
     found = parallel(train, jobs, work.nj, "trainings")
     results: Dict[Tuple[str, str], List[Dict]] = {}
