@@ -105,7 +105,7 @@ def kl_against_distance(schedules: Mapping[str, Schedule], rows: Rows):
     """Path KL over distance: closed form as lines, simulations as points."""
     figure = new_figure(9, 3)
     axes = figure.subplots(1, len(schedules), sharey=True)
-    distance = np.linspace(0, 2.2, 100)
+    distance = np.geomspace(0.3, 2.2, 100)
     for axis, (name, schedule) in zip(axes, schedules.items()):
         for colour, t0 in zip(COLOURS, (0.1, 0.3, 0.7)):
             ends = torch.from_numpy(distance).unsqueeze(-1)
@@ -120,7 +120,10 @@ def kl_against_distance(schedules: Mapping[str, Schedule], rows: Rows):
                 ms=3,
                 color=colour,
             )
-        axis.set_yscale("symlog", linthresh=0.1)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xticks([0.5, 1, 2], ["0.5", "1", "2"])
+        axis.minorticks_off()
         _tidy(axis, name, "|a - b|", "path KL, nats")
     axes[0].legend(fontsize=7, frameon=False)
     return figure
@@ -232,7 +235,7 @@ def criteria_scatter(rows: Rows):
     books = list(dict.fromkeys(r["codebook"] for r in rows))
     for axis, (criterion, outcome) in zip(figure.subplots(1, 3), panels):
         for i, book in enumerate(books):
-            own = relative_to_grid([r for r in rows], book, criterion, outcome)
+            own = relative_to_grid(rows, book, criterion, outcome)
             if own:
                 x, y = zip(*own)
                 axis.scatter(x, y, s=18, color=COLOURS[i % len(COLOURS)], label=book)

@@ -12,7 +12,7 @@ from espnet_fsqdiff.codebook.lattices import checkerboard
 from espnet_fsqdiff.diffusion.samplers import ddim
 from espnet_fsqdiff.diffusion.schedule import LinearSchedule, uniform_times
 from espnet_fsqdiff.files import atomic_path
-from espnet_fsqdiff.theory.accuracy import optimal_accuracy
+from espnet_fsqdiff.theory.accuracy import grid_accuracy, optimal_accuracy
 from espnet_fsqdiff.theory.distance import nearest_neighbour_distance
 from espnet_fsqdiff.theory.divergence import floor_of, log_kl, plug_in_kl
 from espnet_fsqdiff.theory.experiments.common import Work, parallel, write_table
@@ -209,8 +209,6 @@ def _criteria(work: Work, setting: ToySetting, rows: List[Dict]) -> List[Dict]:
     # Where the grid is half right: neither trivial nor hopeless.
     grid = grid_points(setting.levels)
     low, high = 0.1, 60.0
-    from espnet_fsqdiff.theory.accuracy import grid_accuracy
-
     for _ in range(50):
         middle = (low * high) ** 0.5
         above = float(grid_accuracy(setting.levels, middle)) > 0.5
@@ -218,7 +216,11 @@ def _criteria(work: Work, setting: ToySetting, rows: List[Dict]) -> List[Dict]:
     found = []
     for book in setting.codebooks:
         points = toy_codebook(book, setting.levels, 0).points
-        points = grid if book == "fsq" else points
+        accuracy = float(grid_accuracy(setting.levels, high))
+        if book == "fsq":
+            points = grid
+        elif book != "permuted":
+            accuracy, _ = optimal_accuracy(points, high, samples, seed=5)
         row = next(x for x in rows if x["codebook"] == book and x["steps"] == last)
         found.append(
             {
@@ -226,7 +228,7 @@ def _criteria(work: Work, setting: ToySetting, rows: List[Dict]) -> List[Dict]:
                 "codebook": book,
                 "D": float(nearest_neighbour_distance(points).mean()),
                 "r": high,
-                "A": optimal_accuracy(points, high, samples, seed=5)[0],
+                "A": accuracy,
                 "cross-entropy": row["cross-entropy"],
                 "accuracy in training": row["accuracy"],
                 "log KL": row["log KL"],
