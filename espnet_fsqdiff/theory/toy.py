@@ -174,7 +174,7 @@ class ToyConfig:
     depth: int = 2
     feature_dim: int = 64
     num_updates: int = 1000
-    batch_size: int = 256
+    batch_size: int = 128
     rate: float = 2e-3
     num_samples: int = 10000
     sampling_steps: Tuple[int, ...] = (5, 8, 12, 25)

@@ -242,8 +242,10 @@ def _write_small_noise(work: Work) -> None:
 
 def _write_search(work: Work) -> None:
     budget = work.budget
+    # Of each kind; these ascents cost most.
+    starts_each = max(1, budget.starts // 2)
     arguments = [
-        (base, dim, goal, r, budget.starts, budget.ascent_steps // 2, budget.samples)
+        (base, dim, goal, r, starts_each, budget.ascent_steps // 2, budget.samples)
         for base, dim in SEARCHES
         for goal in ("accuracy", "mixed")
         for r in SEARCH_R

@@ -75,14 +75,18 @@ def settings(work: Work) -> List[ToySetting]:
         num_updates=budget.large_toy_updates,
         width=256,
         feature_dim=128,
-        batch_size=128,
         sampling_steps=(5, 25),
         # Enough for 6561 cells, but no more: sampling costs as much as training.
-        num_samples=budget.toy_samples // 2,
+        num_samples=budget.toy_samples * 2 // 5,
     )
     five = ("fsq", "perturbed", "permuted", "e8")
     found.append(ToySetting("base 3, 6561 tokens", (3,) * 8, large, False, five))
     return found
+
+
+def seeds_of(work: Work, setting: ToySetting) -> int:
+    """Trainings of each codebook: all seeds, or two where one takes minutes."""
+    return work.budget.seeds if len(setting.levels) < 8 else min(2, work.budget.seeds)
 
 
 def toy_codebook(name: str, levels: Tuple[int, ...], seed: int) -> Codebook:
@@ -246,7 +250,7 @@ def run(work: Work) -> None:
         (setting, book, seed)
         for setting in reversed(todo)  # the long ones first
         for book in setting.codebooks
-        for seed in range(work.budget.seeds)
+        for seed in range(seeds_of(work, setting))
     ]
     found = parallel(train, jobs, work.nj, "trainings")
     results: Dict[Tuple[str, str], List[Dict]] = {}
