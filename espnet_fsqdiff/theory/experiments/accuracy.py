@@ -24,11 +24,12 @@ CURVE_R = np.unique(np.concatenate([np.geomspace(0.05, 20, 60), [0.3, 1, 3, 6]])
 def random_accuracies(base: int, r: float, number: int, seed: int) -> np.ndarray:
     """A of random codebooks (number,) of base^2 points in the plane."""
     generator = seeded(seed)
-    values = []
+    values = np.empty(number)
     for first in range(0, number, 50):
         shape = (min(50, number - first), base**2, 2)
-        values.append(plane_accuracy(uniform_points(shape, generator), r, 201))
-    return torch.cat(values).numpy()
+        points = uniform_points(shape, generator)
+        values[first : first + 50] = plane_accuracy(points, r, 201).numpy()
+    return values
 
 
 def best_line(size: int, r: float, num_starts: int, steps: int) -> dict:

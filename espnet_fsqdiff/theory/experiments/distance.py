@@ -28,7 +28,9 @@ def random_distances(base: int, dim: int, number: int, seed: int) -> np.ndarray:
     generator = torch.Generator().manual_seed(seed)
     shown = min(size, LOOKED_AT)
     batch = max(1, min(number, 2**21 // (size * shown)))
-    values = []
+    # Not a list of tensors: small ones kept between the large ones that come and go
+    # would keep the allocator from ever using the same memory again.
+    values = np.empty(number)
     for first in range(0, number, batch):
         count = min(batch, number - first)
         points = 2 * torch.rand(count, size, dim, generator=generator) - 1
@@ -39,8 +41,9 @@ def random_distances(base: int, dim: int, number: int, seed: int) -> np.ndarray:
         near = score.argmax(-1)
         index = near.unsqueeze(-1).expand(-1, -1, dim)
         moved = points[:, :shown] - points.gather(1, index)
-        values.append(torch.linalg.vector_norm(moved, dim=-1).mean(-1))
-    return torch.cat(values).double().numpy()
+        mean = torch.linalg.vector_norm(moved, dim=-1).mean(-1)
+        values[first : first + count] = mean.numpy()
+    return values
 
 
 def ascent(base: int, dim: int, number: int, steps: int) -> Tuple[dict, torch.Tensor]:
