@@ -1,7 +1,10 @@
 """Stage 7: figures from the tables of stages 1 to 6."""
 
+from importlib.util import find_spec
+
 import numpy as np
 
+from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.theory import figures
 from espnet_fsqdiff.theory.experiments.common import Work, read_table, require
 from espnet_fsqdiff.theory.experiments.paths import SCHEDULES
@@ -24,7 +27,13 @@ CAPTIONS = {
 
 
 def run(work: Work) -> None:
-    """Write `figures/<name>.png` and `.svg` of every name in `CAPTIONS`."""
+    """Write `figures/<name>.png` and `.svg` of every name in `CAPTIONS`.
+
+    Raises:
+        InputError: If matplotlib or a table is missing.
+    """
+    if find_spec("matplotlib") is None:
+        raise InputError("figures need matplotlib; pip install matplotlib")
     samples = require(work, work.data("distance_samples.npz"), "distance_random")
     tables = {
         name: read_table(work, name)
