@@ -16,6 +16,7 @@ from espnet_fsqdiff.diffusion.schedule import (
     CosineSchedule,
     LinearSchedule,
     Schedule,
+    VarianceExplodingSchedule,
 )
 from espnet_fsqdiff.diffusion.times import InformationCurve, uniform_times
 
@@ -32,6 +33,7 @@ __all__ = [
     "SCHEDULES",
     "Sampling",
     "Schedule",
+    "VarianceExplodingSchedule",
     "churn",
     "ddim",
     "dpm_solver_2m",

@@ -48,4 +48,29 @@ class CosineSchedule(Schedule):
         return torch.sin(t * (math.pi / 2))
 
 
+class VarianceExplodingSchedule(Schedule):
+    """alpha = 1, sigma = sigma_min (sigma_max / sigma_min)^t (Song et al., 2021).
+
+    Neither end is that of the other schedules: noise of sigma_min is left at
+    t = 0, and the signal has the SNR 1 / sigma_max^2 at t = 1. The theory takes
+    it; the samplers, which start from noise alone, are not meant for it.
+
+    Args:
+        sigma_min: Noise at t = 0.
+        sigma_max: Noise at t = 1.
+    """
+
+    def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0):
+        self.sigma_min = sigma_min
+        self.sigma_max = sigma_max
+
+    def alpha(self, t: torch.Tensor) -> torch.Tensor:
+        # Depends on t in form, so that it has a derivative: 0.
+        return 1 + 0 * t
+
+    def sigma(self, t: torch.Tensor) -> torch.Tensor:
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
+
+
+# What models are trained with: from clean tokens at 0 to noise alone at 1.
 SCHEDULES = {"linear": LinearSchedule, "cosine": CosineSchedule}

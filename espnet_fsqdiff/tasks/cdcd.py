@@ -383,7 +383,7 @@ class CDCDTask(AbsTask):
         theirs = read_config(args.tokenizer_config)
         levels = list(theirs.get("quantizer_conf", {}).get("levels", (3,) * 8))
         ours = list(args.codebook_conf.get("levels", (3,) * 8))
-        if args.codebook == "fsq" and levels != ours:
+        if levels != ours:
             raise InputError(
                 f"the tokenizer's FSQ levels are {levels}, the model's {ours}; "
                 "set codebook_conf: levels"
