@@ -1,5 +1,7 @@
 """The diffusion task on made-up tokens: training, its average, its faults."""
 
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,84 @@ def test_the_batch_is_laid_out_as_asked(trained, token_data):
     if expansion == "uniform":
         real = batch["durations"][batch["durations"] > 0]
         assert real.max() - real.min() <= 1
+
+
+@pytest.fixture(scope="module")
+def switched(token_data, tmp_path_factory):
+    """A training of two epochs with every further switch on."""
+    exp = tmp_path_factory.mktemp("switched") / "exp"
+    config = dict(
+        text_expansion="uniform",
+        head="pairwise",
+        backbone_conf=dict(dim=32, depth=1, num_heads=2, self_conditioning=True),
+        loss_conf=dict(self_conditioning=0.5, time_sampling="information"),
+        model_conf=dict(
+            cpu_autocast="off", valid_times=[0.2, 0.8], valid_rollout_steps=2
+        ),
+        best_model_criterion=[["valid", "rollout_accuracy", "max"]],
+        accum_grad=2,
+        max_epoch=2,
+    )
+    CDCDTask.main(cmd=token_data.command(exp, **config))
+    return exp
+
+
+@torch.no_grad()
+def test_validation_scores_by_time_and_samples(switched, token_data):
+    model, args = load_model(
+        CDCDTask,
+        switched / "config.yaml",
+        switched / "valid.rollout_accuracy.ave.pth",
+    )
+    batch = batch_of(token_data, args)
+    loss, stats, _ = model(**batch)
+    by_time = [stats[f"loss_t{t:g}"] for t in (0.2, 0.8)]
+    torch.testing.assert_close(loss, sum(by_time) / 2)
+    assert torch.equal(loss, stats["loss"])
+    accuracy = [stats[f"accuracy_t{t:g}"] for t in (0.2, 0.8)]
+    torch.testing.assert_close(stats["accuracy"], sum(accuracy) / 2)
+
+    names, lengths = batch["utt_id"], batch["speech_token_lengths"]
+    sampled = model.generate(
+        [x[:n] for x, n in zip(batch["text"], batch["text_lengths"])],
+        lengths.tolist(),
+        batch["durations"],
+        seeds=[zlib.crc32(name.encode()) for name in names],
+        sampling=Sampling(num_steps=2),
+    )
+    true = batch["speech_token"]
+    share = [(x == y[: len(x)]).float().mean() for x, y in zip(sampled, true)]
+    torch.testing.assert_close(stats["rollout_accuracy"].squeeze(), sum(share) / 2)
+
+
+@torch.no_grad()
+def test_training_learns_the_information_curve(switched, token_data):
+    model, args = load_model(
+        CDCDTask, switched / "config.yaml", switched / "2epoch.pth"
+    )
+    # Sixteen utterances, but for those whose text was withheld, a bit faded.
+    assert 10 < model.information.weight.sum() <= 16
+    batch = batch_of(token_data, args, ["valid_0"])
+    options = dict(
+        text=[batch["text"][0]],
+        num_frames=batch["speech_token_lengths"].tolist(),
+        durations=batch["durations"],
+    )
+    sampling = Sampling(num_steps=3, time_grid="information")
+    seen = []
+    times = model.information.times
+    model.information.times = lambda n: seen.append(times(n)) or seen[-1]
+    (tokens,) = model.generate(**options, sampling=sampling)
+    assert len(tokens) == options["num_frames"][0]
+    assert seen[0].shape == (4,) and seen[0][0] == 1 and seen[0][-1] == 0
+
+
+def test_self_conditioning_needs_a_network_for_it(token_data, tmp_path):
+    command = token_data.command(
+        tmp_path / "exp", loss_conf=dict(self_conditioning=0.5)
+    )
+    with pytest.raises(InputError, match="needs backbone_conf: self_conditioning"):
+        CDCDTask.main(cmd=command)
 
 
 @torch.no_grad()

@@ -286,6 +286,18 @@ def test_unfit_weights_are_refused(exp_dir, tmp_path, spoil, message):
     assert not (tmp_path / "planted").exists()
 
 
+def test_a_config_of_another_version_is_refused(exp_dir, tmp_path):
+    config = yaml.safe_load((exp_dir / "config.yaml").read_text())
+    del config["match_variance"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match="has no match_variance; it was written by"):
+        load_model(
+            FSQTokenizerTask,
+            tmp_path / "config.yaml",
+            exp_dir / "valid.loss.ave.pth",
+        )
+
+
 def test_missing_files_are_named(exp_dir, tmp_path):
     with pytest.raises(InputError, match="none.pth is missing; train the model"):
         SpeechTokenizer.from_pretrained(exp_dir, tmp_path / "none.pth")
