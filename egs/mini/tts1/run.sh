@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A small corpus of our own, spoken by flite, through every stage.
 #   ./run.sh --preset demo    minutes of training: the demonstration of `make demo`
-#   ./run.sh --preset full    the default: at most 90 minutes of training on 2 cores
+#   ./run.sh --preset full    the default: about 20 minutes of training on 2 cores
 #   ./run.sh --preset test    a few utterances, one epoch: the integration test
 #   ./run.sh --domain open    several hundred words instead of 115
 # All other options are those of fsqdiff.sh (--help).
