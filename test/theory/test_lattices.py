@@ -8,6 +8,7 @@ from espnet_fsqdiff.theory import grid_accuracy, grid_points, plane_accuracy
 from espnet_fsqdiff.theory.distance import nearest_neighbour_distance
 from espnet_fsqdiff.theory.experiments.counterexamples import (
     crossing,
+    fitted_root,
     last_sign_change,
     split_edge,
 )
@@ -49,16 +50,22 @@ def test_a_split_edge_beats_the_grid_in_much_noise_only():
     )
 
 
-def test_sign_changes():
+def test_sign_changes_and_roots():
     r = np.array([1.0, 2.0, 3.0, 4.0])
-    assert last_sign_change(r, np.array([-1.0, 1.0, -1.0, 3.0])) == 3.25
+    assert last_sign_change(r, np.array([-1.0, 1.0, -1.0, 3.0])) == 2
     assert last_sign_change(r, np.array([1.0, 1.0, 0.5, 0.1])) is None
+    root, error = fitted_root(r, (r - 2.3) * (r + 9), np.full(4, 0.1))
+    assert root == pytest.approx(2.3) and 0.001 < error < 0.05
+    assert np.isnan(fitted_root(r, r, np.ones(4) * 1e-3)[0])
+    assert np.isnan(fitted_root(r, 2.5 - r, np.ones(4) * 1e-3)[0])
 
 
-def test_a_scaled_codebook_crosses_nowhere_and_a_better_one_everywhere():
+def test_crossings_of_a_worse_and_of_a_denser_codebook():
     grid = grid_points([3, 3])
-    assert crossing(0.9 * grid, (3, 3), 2000) == (None, None)
-    # Four points where the grid has nine, spread as far: dealt twice and more.
+    assert crossing(0.9 * grid, (3, 3), 2000) == (None, None, None)
     d4 = deal(checkerboard_rival(4, 4).points(), grid_points([4] * 4))
-    r, accuracy = crossing(d4, (4,) * 4, 20000)
-    assert 7 < r < 11 and 0.95 < accuracy < 1
+    found = crossing(d4, (4,) * 4, 20000)
+    assert 7 < found.r < 10 and 0 < found.error < 1
+    assert found.accuracy == pytest.approx(
+        grid_accuracy([4] * 4, found.r).item(), abs=1e-9
+    )

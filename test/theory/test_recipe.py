@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from espnet_fsqdiff.bin import fsq_optimality
 from espnet_fsqdiff.errors import InputError
@@ -163,6 +164,20 @@ def test_a_toy_training_gives_its_tables():
     rows = toy._rows(setting, "perturbed", [result])
     assert [r["steps"] for r in rows] == list(setting.config.sampling_steps)
     assert all(r["low"] <= r["log KL"] <= r["high"] for r in rows)
+
+
+def test_a_killed_toy_goes_on_and_a_changed_one_starts_anew(tmp_path, monkeypatch):
+    setting = toy.settings(Work(tmp_path, replace(QUICK, toy_updates=1)))[1]
+    path = tmp_path / "part.json"
+    first = toy.train_once(path, setting, "fsq", 0)
+    trained = []
+    monkeypatch.setattr(toy, "train", lambda *a: trained.append(a) or first)
+    again = toy.train_once(path, setting, "fsq", 0)
+    assert not trained and again["cross_entropy"] == first["cross_entropy"]
+    for steps, counts in first["pairs"].items():
+        assert torch.equal(again["pairs"][steps], counts)
+    toy.train_once(path, replace(setting, renamed=True), "fsq", 0)
+    assert len(trained) == 1
 
 
 def test_search_rows_compare_with_the_grid():

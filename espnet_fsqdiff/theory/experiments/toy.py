@@ -1,7 +1,10 @@
 """Stage 6: training the small CDCD on toy laws, and what predicts its success."""
 
 import json
+import logging
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Dict, List, Tuple
 
 import numpy as np
@@ -120,6 +123,29 @@ def train(setting: ToySetting, codebook: str, seed: int) -> Dict:
         "accuracy": result.accuracy,
         "seconds": result.seconds,
     }
+
+
+def train_once(path: Path, setting: ToySetting, codebook: str, seed: int) -> Dict:
+    """`train`, its result kept in a file until the stage is through.
+
+    A stage that was killed goes on where it was: a file of the same setting takes
+    the place of the training.
+    """
+    stamp = repr((setting, codebook, seed))
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept.pop("stamp") == stamp:
+            logging.info(f"{path}: kept from a run that did not end")
+            for key in ("tokens", "pairs"):
+                kept[key] = {int(s): torch.tensor(c) for s, c in kept[key].items()}
+            return kept
+    result = train(setting, codebook, seed)
+    written = {**result, "stamp": stamp}
+    for key in ("tokens", "pairs"):
+        written[key] = {s: c.tolist() for s, c in result[key].items()}
+    with atomic_path(path) as aside:
+        aside.write_text(json.dumps(written), encoding="utf-8")
+    return result
 
 
 def exact_generation(
@@ -247,15 +273,16 @@ def run(work: Work) -> None:
     """Write `toy`, `toy_exact` and `criteria`."""
     _write_exact(work)
     todo = settings(work)
+    parts = work.data("toy_parts")
     jobs = [
-        (setting, book, seed)
+        (parts / f"{setting.name}, {book}, {seed}.json", setting, book, seed)
         for setting in reversed(todo)  # the long ones first
         for book in setting.codebooks
         for seed in range(seeds_of(work, setting))
     ]
-    found = parallel(train, jobs, work.nj, "trainings")
+    found = parallel(train_once, jobs, work.nj, "trainings")
     results: Dict[Tuple[str, str], List[Dict]] = {}
-    for (setting, book, _), result in zip(jobs, found):
+    for (_, setting, book, _), result in zip(jobs, found):
         results.setdefault((setting.name, book), []).append(result)
     rows, criteria = [], []
     for setting in todo:
@@ -288,6 +315,7 @@ def run(work: Work) -> None:
     }
     with atomic_path(work.data("toy_kl_by_seed.json")) as path:
         path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    shutil.rmtree(parts)
 
 
 def _law(todo: List[ToySetting], name: str) -> torch.Tensor:
