@@ -25,7 +25,7 @@ def join_marks(phonemes: Iterable[str]) -> List[str]:
     joined: List[str] = []
     stress = ""
     for symbol in phonemes:
-        if symbol in STRESS and symbol:
+        if _is_stress(symbol):
             stress += symbol
         elif _is_mark(symbol) and joined and not stress and _is_sound(joined[-1]):
             joined[-1] += symbol
@@ -38,9 +38,16 @@ def join_marks(phonemes: Iterable[str]) -> List[str]:
     return joined + [stress] if stress else joined
 
 
+def _is_stress(symbol: str) -> bool:
+    """Whether a symbol is only stress marks."""
+    return bool(symbol) and set(symbol) <= set(STRESS)
+
+
 def _is_mark(symbol: str) -> bool:
     """Whether a symbol is only modifiers (ː, ʰ) and combining characters."""
-    return bool(symbol) and all(unicodedata.category(c) in ("Lm", "Mn") for c in symbol)
+    if not symbol or set(symbol) & set(STRESS):
+        return False
+    return all(unicodedata.category(c) in ("Lm", "Mn") for c in symbol)
 
 
 def _is_sound(symbol: str) -> bool:

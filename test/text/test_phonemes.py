@@ -1,6 +1,6 @@
 """Joining stress and length marks to phonemes."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet_fsqdiff.text.phonemes import join_marks
@@ -18,6 +18,7 @@ def test_marks_without_a_phoneme_stay_alone():
     assert join_marks([".", "ː"]) == [".", "ː"]
 
 
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(["a", "t", "ˈ", "ˌ", "ː", "̩", "<space>", "."])))
 def test_nothing_is_lost_and_joining_twice_changes_nothing(symbols):
     joined = join_marks(symbols)
