@@ -39,6 +39,8 @@ cd "${recipe}"
 . ./path.sh
 tokenizer=$(echo "${expdir}"/tokenizer_train_*)
 tag=${tokenizer##*/tokenizer_}
+# The recipes differ in the loss that chose it.
+tokenizer_models=("${tokenizer}"/valid.*.ave.pth)
 for variant in "${order[@]}"; do
     [ -v "variants[${variant}]" ] || { echo "variants.sh: error: no variant ${variant}" >&2; exit 2; }
     exp=${expdir}/cdcd_variant_${variant}
@@ -50,6 +52,7 @@ for variant in "${order[@]}"; do
     grep -o '\[valid\].*' "${exp}/train.log" | tail -n 1
     PYTHONPATH="${root}${PYTHONPATH:+:${PYTHONPATH}}" python3 -m benchmarks.quality \
         --exp "${exp}" --tokenizer_exp "${tokenizer}" \
+        --tokenizer_model "${tokenizer_models[0]##*/}" \
         --duration_file "${expdir}/duration_${tag}/duration.yaml" \
         --data_dir "${dumpdir}/raw/test" --tokens_dir "${dumpdir}/tokens/${tag}/test" \
         --output_dir "${exp}/sampling" --parts base

@@ -4,7 +4,6 @@ Writes config.yaml, model.pth, duration.yaml (the authors' table) and tokens.txt
 """
 
 import argparse
-import pickle
 from pathlib import Path
 from typing import List, Optional
 
@@ -68,21 +67,11 @@ def convert(
         training_options,
     )
     from espnet_fsqdiff.tasks.cdcd import CDCDTask
-    from espnet_fsqdiff.tasks.common import check_keys
+    from espnet_fsqdiff.tasks.common import check_keys, read_states
     from espnet_fsqdiff.text.tokenizer import write_token_list
 
     sizes = read_sizes(sizes_file)
-    try:
-        checkpoint = torch.load(checkpoint_file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{checkpoint_file} is missing; give the file") from None
-    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
-        raise InputError(
-            f"{checkpoint_file} cannot be read: it is cut off or holds more than "
-            "tensors; download it again"
-        ) from None
-    if not isinstance(checkpoint, dict):
-        raise InputError(f"{checkpoint_file} holds no state dict")
+    checkpoint = read_states(checkpoint_file, "download it")
     stray = stray_keys(checkpoint)
     if stray:
         raise InputError(

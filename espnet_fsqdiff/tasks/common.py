@@ -119,18 +119,34 @@ def load_model(
             f"{config_file} has no {option}; it was written by another version: "
             "use that one, or train the model again"
         ) from None
-    try:
-        states = torch.load(model_file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{model_file} is missing; train the model first") from None
-    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
-        raise InputError(
-            f"{model_file} cannot be read: it is cut off or holds more than tensors; "
-            "copy it or train the model again"
-        ) from None
+    states = read_states(model_file, "train the model")
     check_keys(states, model.state_dict(), model_file)
     model.load_state_dict(states)
     return model.to(device).eval(), args
+
+
+def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tensor]:
+    """A state dict on the CPU.
+
+    Args:
+        model_file: Where it is.
+        make: How to get it, for messages: `train the model`, `download it`.
+
+    Raises:
+        InputError: If the file is missing, broken, or holds more than tensors.
+    """
+    try:
+        states = torch.load(model_file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{model_file} is missing; {make} first") from None
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
+        raise InputError(
+            f"{model_file} cannot be read: it is cut off or holds more than tensors; "
+            f"copy it or {make} again"
+        ) from None
+    if not isinstance(states, dict):
+        raise InputError(f"{model_file} holds no state dict")
+    return states
 
 
 def read_config(config_file: Union[str, Path]) -> Dict[str, Any]:
@@ -157,8 +173,6 @@ def check_keys(
     Raises:
         InputError: Naming up to three of each.
     """
-    if not isinstance(states, dict):
-        raise InputError(f"{name} holds no state dict")
     faults = {
         "missing": [k for k in expected if k not in states],
         "unknown": [k for k in states if k not in expected],
