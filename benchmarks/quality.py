@@ -11,7 +11,6 @@ line is written as soon as it is known, and a run that was stopped goes on.
 import argparse
 import csv
 import itertools
-import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -147,7 +146,6 @@ def main(cmd: Optional[List[str]] = None) -> None:
                 writer.writeheader()
             writer.writerow(line)
         print(f"| {' | '.join(line[c] for c in COLUMNS)} |", flush=True)
-    (out / "sampling.json").write_text(json.dumps(known_lines(path), indent=1) + "\n")
 
 
 if __name__ == "__main__":
