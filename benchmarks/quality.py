@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.nets.precision import cpu_supports_bfloat16
 
 COLUMNS = ("what", "setting", "cer", "wer", "rollout_accuracy", "rtf_sampling")
 STEPS = (2, 4, 8, 12, 25)
@@ -47,7 +48,8 @@ def settings(base: Dict[str, Any]) -> Iterator[tuple]:
         yield changed("temperature", temperature=temperature)
     for std in (0.33, 1.0):
         yield changed("prior", prior_std=std)
-    yield changed("precision", precision="bfloat16")
+    if cpu_supports_bfloat16():
+        yield changed("precision", precision="bfloat16")
 
 
 def get_parser() -> argparse.ArgumentParser:
