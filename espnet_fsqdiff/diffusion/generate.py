@@ -1,6 +1,7 @@
 """From text and durations to tokens: the denoiser and one call around it."""
 
 import inspect
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -21,6 +22,7 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 ROWS = 128  # of logits at a time: they stay in the cache
+CPU_FRAMES = 1000  # in one call of the network, for the same reason
 TIME_GRIDS = ("uniform", "information")
 
 
@@ -40,6 +42,9 @@ class Sampling:
         prior_std: Standard deviation of the initial noise.
         temperature: Divides the logits.
         precision: `float32`, or `bfloat16` or `float16` for the network alone.
+        max_frames: Frames, padding included, in one call of the network; a
+            batch of more is sampled in parts of like lengths. None for the
+            default: `CPU_FRAMES` on a CPU, any number elsewhere.
 
     Raises:
         InputError: If a name is unknown or a figure out of range.
@@ -54,6 +59,7 @@ class Sampling:
     prior_std: float = 2 / 3
     temperature: float = 1.0
     precision: str = "float32"
+    max_frames: Optional[int] = None
 
     def __post_init__(self):
         for name, known in (
@@ -78,6 +84,8 @@ class Sampling:
             raise InputError(f"num_steps is {self.num_steps}; give at least 1")
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}; give more than 0")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise InputError(f"max_frames is {self.max_frames}; give at least 1")
         low, high = self.guidance_interval
         if not 0 <= low <= high <= 1:
             raise InputError(
@@ -157,6 +165,26 @@ class GuidedDenoiser:
         return self.estimate
 
 
+def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
+    """Split a batch into parts of like lengths.
+
+    Args:
+        num_frames: Frames of each utterance.
+        limit: Most frames of a part, padding included; a longer utterance is a
+            part of its own.
+
+    Returns:
+        Places in the batch, part by part, the longest utterances first.
+    """
+    parts: List[List[int]] = []
+    for i in sorted(range(len(num_frames)), key=lambda i: -num_frames[i]):
+        if parts and (len(parts[-1]) + 1) * num_frames[parts[-1][0]] <= limit:
+            parts[-1].append(i)
+        else:
+            parts.append([i])
+    return parts
+
+
 @torch.no_grad()
 def generate(
     network: CDCDNetwork,
@@ -205,6 +233,33 @@ def generate(
             )
         times = uniform_times(sampling.num_steps)
 
+    limit = sampling.max_frames
+    if limit is None:
+        limit = CPU_FRAMES if device.type == "cpu" else sys.maxsize
+    tokens: List[Optional[torch.Tensor]] = [None] * size
+    for part in parts_of(num_frames, limit):
+        inputs = (text, num_frames, prompts, seeds, durations)
+        chosen = (None if x is None else [x[i] for i in part] for x in inputs)
+        found = _generate(network, codebook, schedule, *chosen, sampling, times)
+        for i, ids in zip(part, found):
+            tokens[i] = ids
+    return tokens
+
+
+def _generate(
+    network: CDCDNetwork,
+    codebook: Codebook,
+    schedule: Schedule,
+    text: List[torch.Tensor],
+    num_frames: List[int],
+    prompts: List[torch.Tensor],
+    seeds: List[int],
+    durations: Optional[List[torch.Tensor]],
+    sampling: Sampling,
+    times: torch.Tensor,
+) -> List[torch.Tensor]:
+    """`generate` for utterances that fit into one call of the network."""
+    size, device = len(text), next(network.parameters()).device
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def normal(like: Optional[torch.Tensor] = None) -> torch.Tensor:
@@ -215,7 +270,7 @@ def generate(
         return pad_sequence(noise, batch_first=True).to(device)
 
     x = sampling.prior_std * normal()
-    mask = length_mask(torch.tensor(list(num_frames)), x.size(1)).to(device)
+    mask = length_mask(torch.tensor(num_frames), x.size(1)).to(device)
     prompt_lengths = torch.tensor([p.numel() for p in prompts])
     prompt_mask = length_mask(prompt_lengths, x.size(1)).to(device)
     prompt = torch.zeros_like(x)
@@ -226,7 +281,7 @@ def generate(
     ids = pad_sequence([torch.as_tensor(t) for t in text], batch_first=True).to(device)
     text_lengths = torch.tensor([len(t) for t in text], device=device)
     if durations is not None:
-        durations = pad_sequence(list(durations), batch_first=True).to(device)
+        durations = pad_sequence(durations, batch_first=True).to(device)
     dtype = PRECISIONS[sampling.precision]
     with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
         vectors = network.encode_text(ids, text_lengths, mask, durations)

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from espnet_fsqdiff.codebook import FSQCodebook
 from espnet_fsqdiff.diffusion import (
@@ -15,6 +17,7 @@ from espnet_fsqdiff.diffusion import (
     generate,
     uniform_times,
 )
+from espnet_fsqdiff.diffusion.generate import parts_of
 from espnet_fsqdiff.diffusion.loss import Draw
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.dit import DiT
@@ -326,6 +329,47 @@ def test_a_batch_samples_what_each_samples_alone(guidance_scale, laid, sampler):
             sampling=sampling,
         )
         assert torch.equal(alone[0], both[i])
+
+
+@given(st.lists(st.integers(1, 50), max_size=12), st.integers(1, 120))
+def test_parts_of_a_batch_hold_every_utterance_once_and_few_frames(lengths, limit):
+    parts = parts_of(lengths, limit)
+    assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
+    for part in parts:
+        padded = len(part) * max(lengths[i] for i in part)
+        assert padded <= limit or len(part) == 1
+
+
+@pytest.mark.parametrize("max_frames, largest", [(1, 9), (12, 12), (20, 18)])
+def test_the_parts_of_a_batch_sample_what_the_whole_samples(max_frames, largest):
+    network, codebook = make_network()
+    text = [torch.tensor([1, 2, 3]), torch.tensor([4, 0]), torch.tensor([2, 2])]
+    sizes = []
+    features = network.features
+
+    def watched(x, *rest):
+        sizes.append(x.size(0) * x.size(1))
+        return features(x, *rest)
+
+    def run(limit):
+        network.features = watched
+        return generate(
+            network,
+            codebook,
+            LinearSchedule(),
+            text,
+            [5, 9, 6],
+            prompts=[torch.tensor([8, 7]), None, None],
+            seeds=[5, 6, 7],
+            sampling=Sampling(num_steps=3, guidance_scale=0, max_frames=limit),
+        )
+
+    whole = run(None)
+    assert set(sizes) == {27}
+    sizes.clear()
+    parts = run(max_frames)
+    assert max(sizes) == largest
+    assert all(torch.equal(a, b) for a, b in zip(whole, parts))
 
 
 def test_guidance_moves_away_from_no_text():
