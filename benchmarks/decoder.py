@@ -1,8 +1,9 @@
 """Part `sampler`: the package's sampler against the plain one."""
 
 import argparse
+import copy
 from itertools import chain
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 import torch
 
@@ -14,6 +15,13 @@ from benchmarks.workload import RATE_HZ, Workload, make_workload, mixed_lengths
 from espnet_fsqdiff.diffusion import Sampling, generate
 
 BASELINE_STEPS = 25
+
+
+def compiled(parts: Parts) -> Parts:
+    """The same network with its backbone through `torch.compile`."""
+    network = copy.deepcopy(parts.network)
+    network.backbone.forward = torch.compile(network.backbone.forward, dynamic=True)
+    return parts._replace(network=network)
 
 
 def ours(
@@ -64,31 +72,48 @@ def equal_share(tokens: List[torch.Tensor], reference: List[torch.Tensor]) -> fl
 
 
 def single(
-    parts: Parts, seconds: float, args: argparse.Namespace, seen: Dict[str, float]
+    parts: Parts,
+    fast: Optional[Parts],
+    seconds: float,
+    args: argparse.Namespace,
+    seen: Dict[str, float],
 ) -> Iterator[List[str]]:
-    """Rows of one utterance alone; the seconds of each go to `seen`."""
+    """Rows of one utterance alone; the seconds of each go to `seen`.
+
+    Args:
+        parts: The network.
+        fast: The compiled one, or None.
+        seconds: Of speech.
+        args: Options of the command.
+        seen: Filled with `<seconds> <way> <steps> <dtype> <options>`.
+    """
     work = make_workload(parts, [seconds])
-    settings = [(steps, dtype, {}) for dtype in args.dtypes for steps in args.num_steps]
-    settings += [
-        (steps, "float32", options)
-        for options in args.sampler_conf
+    kinds = [(dtype, {}) for dtype in args.dtypes]
+    kinds += [("float32", options) for options in args.sampler_conf]
+    ways = {"ours": parts, **({"compiled": fast} if fast else {})}
+    settings = [
+        (way, steps, dtype, options)
+        for way in ways
+        for dtype, options in kinds
         for steps in args.num_steps
     ]
     tokens: Dict[str, List[torch.Tensor]] = {}
 
-    def keep(name, function, *arguments, **options):
+    def keep(name, function, parts, *arguments, **options):
         def call():
             tokens[name] = function(parts, work, *arguments, **options)
 
         return call
 
-    calls = {"plain": keep("plain", plain, BASELINE_STEPS)}
-    for steps, dtype, options in settings:
-        name = f"{steps} {dtype} {options}"
-        calls[name] = keep(name, ours, steps, dtype, **options)
+    calls = {"plain": keep("plain", plain, parts, BASELINE_STEPS)}
+    for way, steps, dtype, options in settings:
+        name = f"{way} {steps} {dtype} {options}"
+        calls[name] = keep(name, ours, ways[way], steps, dtype, **options)
     plain(parts, work, 1)
-    for _, dtype, options in settings:
-        ours(parts, work, 1, dtype, **options)
+    for way in ways:
+        for dtype, options in kinds:
+            # Several steps: with and without guidance, if there is an interval.
+            ours(ways[way], work, 2, dtype, **options)
     times = medians(calls, args.repeats, warmup=0)
     seen.update({f"{seconds} {name}": s for name, s in times.items()})
 
@@ -105,14 +130,13 @@ def single(
         ]
 
     yield row("plain", "float32", BASELINE_STEPS, "plain", "plain")
-    for steps, dtype, options in settings:
-        name = f"{steps} {dtype} {options}"
+    for way, steps, dtype, options in settings:
+        name = f"{way} {steps} {dtype} {options}"
         # Other steps mean other tokens: compared with ours in float32.
-        exact = steps == BASELINE_STEPS and dtype == "float32"
-        reference = "plain" if exact else f"{steps} float32 {{}}"
+        reference = "plain" if steps == BASELINE_STEPS else f"ours {steps} float32 {{}}"
         if reference not in tokens:
             reference = name
-        what = "ours" + (f", {options}" if options else "")
+        what = way + (f", {options}" if options else "")
         yield row(what, dtype, steps, name, reference)
 
 
@@ -157,7 +181,8 @@ def report(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[str]:
         "weights; speech after a prompt of 3 s.\n"
     )
     heads = "speech s|sampler|precision|steps|s|RTF|times plain|tokens equal"
-    singles = (single(parts, seconds, args, seen) for seconds in args.seconds)
+    fast = compiled(parts) if args.compile else None
+    singles = (single(parts, fast, seconds, args, seen) for seconds in args.seconds)
     yield from table(heads, chain.from_iterable(singles))
     rows = (
         batched(parts, seconds, dtype, args)

@@ -6,6 +6,7 @@ Prints Markdown: seconds, real-time factors and ratios of one run on this machin
 import argparse
 import os
 import shlex
+import shutil
 import sys
 import time
 from dataclasses import fields
@@ -65,6 +66,12 @@ def get_parser() -> argparse.ArgumentParser:
         help="float32, and bfloat16 where the hardware multiplies it",
     )
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=shutil.which("g++") is not None,
+        help="Rows through torch.compile too; it needs a C++ compiler",
+    )
     add("--threads", type=int, default=torch.get_num_threads())
     add("--repeats", type=int, default=3, help="The median is taken, after a warm-up")
     add("--config", default=PAPER, help="Network of the parts sampler and lm")
@@ -150,8 +157,8 @@ def lm_rows(args: argparse.Namespace, seen: Dict[str, float]) -> Iterator[List[s
             total = cost.total(tokens)
             cells = [f"{cost.prefill:.2f}", f"{cost.per_token:.4f}", f"{total:.1f}"]
             # Its float32 against our float32, its bfloat16 against ours.
-            names = [f"{seconds} plain"]
-            names += [f"{seconds} {steps} {dtype} {{}}" for steps in args.num_steps]
+            ways = ["plain"] + [f"ours {n} {dtype} {{}}" for n in args.num_steps]
+            names = [f"{seconds} {way}" for way in ways]
             ratios = [f"{total / seen[n]:.1f}" if n in seen else "-" for n in names]
             rtf = f"{total / seconds:.2f}"
             yield [f"{seconds:g}", dtype, f"{tokens}", *cells, rtf, *ratios]

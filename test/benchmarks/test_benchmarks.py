@@ -214,6 +214,7 @@ def test_command_prints_its_tables(tiny_file, capsys):
             *("--seconds", "0.4", "--num_steps", "25", "2", "--device", "cpu"),
             *("--sampler_conf", "{guidance_scale: 0}", "--repeats", "1"),
             *("--dtypes", "float32", "bfloat16", "--batch_size", "2"),
+            "--no-compile",  # it takes a minute
         ]
     )
     lines = capsys.readouterr().out.splitlines()
@@ -233,6 +234,15 @@ def test_command_prints_its_tables(tiny_file, capsys):
     assert singles[1][-1] == "100 %" and singles[2][-1] == "100 %"
     assert all(len(r) == len(singles[0]) for r in singles)
     assert any("Peak resident memory" in line for line in lines)
+
+
+def test_a_compiled_network_is_a_copy(tiny):
+    """It shares no parameter, and the eager one stays eager."""
+    fast = decoder.compiled(tiny)
+    theirs = {id(p) for p in tiny.network.parameters()}
+    assert not theirs & {id(p) for p in fast.network.parameters()}
+    assert "forward" not in vars(tiny.network.backbone)
+    assert "forward" in vars(fast.network.backbone)
 
 
 def test_training_step_learns(tiny_file):
