@@ -66,14 +66,14 @@ class Budget:
 
 QUICK = Budget(
     paths=1000,
-    codebooks=100,
+    codebooks=50,
     starts=2,
-    ascent_steps=60,
+    ascent_steps=30,
     samples=5000,
-    large_samples=256,
+    large_samples=128,
     large_ascent_steps=3,
     seeds=1,
-    toy_updates=20,
+    toy_updates=10,
     large_toy_updates=3,
     toy_samples=200,
 )
