@@ -71,6 +71,12 @@ class FSQ(nn.Module):
             codes = z + (self.digits_to_codes(digits) - z).detach()
         return codes, self.digits_to_indices(digits)
 
+    def penalty(
+        self, latents: torch.Tensor, codes: torch.Tensor
+    ) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+        """Loss of its own and its parts: 0 and none, as the grid learns nothing."""
+        return latents.new_zeros(()), {}
+
     def quantize(self, z: torch.Tensor) -> torch.Tensor:
         """Numbers (...,) int64 of the grid points nearest to z (..., n)."""
         return self.digits_to_indices(self._round(z.float().clamp(-1, 1)))

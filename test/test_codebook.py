@@ -1,5 +1,7 @@
 """Codebooks other than the grid: shape, bounds, seeds, checkpoints."""
 
+import math
+
 import pytest
 import torch
 
@@ -8,15 +10,21 @@ from espnet_fsqdiff.codebook.lattices import checkerboard, gray_order, shifted_c
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.heads import JointHead
 
-LEVELS = {"e8": [2] * 8}
-SEEDED = ["perturbed", "permuted", "random"]
+CONF = {
+    "e8": dict(levels=[2] * 8),
+    "onehot": dict(dim=5),
+    "learned": dict(constraint="box"),
+}
+SEEDED = ["learned", "onehot", "permuted", "perturbed", "random"]
+# The points of a residual quantizer need one: test_rvq.py.
+BUILT = sorted(set(CODEBOOKS) - {"rvq"})
 
 
 def build(name, **conf):
-    return build_codebook(name, levels=LEVELS.get(name, [3, 2, 4]), **conf)
+    return build_codebook(name, **{"levels": [3, 2, 4], **CONF.get(name, {}), **conf})
 
 
-@pytest.mark.parametrize("name", sorted(CODEBOOKS))
+@pytest.mark.parametrize("name", BUILT)
 def test_every_codebook_is_a_table_in_the_box(name):
     codebook = build(name)
     points = codebook.points
@@ -29,7 +37,7 @@ def test_every_codebook_is_a_table_in_the_box(name):
     assert torch.unique(points, dim=0).size(0) == codebook.num_codes
 
 
-@pytest.mark.parametrize("name", sorted(CODEBOOKS))
+@pytest.mark.parametrize("name", BUILT)
 def test_nearest_agrees_with_search(name, monkeypatch):
     monkeypatch.setattr("espnet_fsqdiff.codebook.base.CHUNK", 7)
     codebook = build(name)
@@ -110,16 +118,15 @@ def test_checkerboard_is_every_other_point(levels, dim):
     torch.testing.assert_close(distances, torch.full_like(distances, expected))
 
 
-@pytest.mark.parametrize("name", SEEDED + ["e8"])
+@pytest.mark.parametrize("name", sorted(set(BUILT) - {"fsq", "learned"}))
 def test_checkpoints_carry_the_table_and_refuse_another(name):
     codebook = build(name)
     assert set(codebook.state_dict()) == {"table"}
     assert not build("fsq").state_dict()
-    head = JointHead(4, codebook)
     again = build(name)
     # As after averaging checkpoints: the last bit may differ.
     again.load_state_dict({"table": codebook.table * (1 + 1e-7)})
-    assert torch.equal(again.points, head.points)
+    assert torch.equal(again.points, codebook.points)
     other = TableCodebook(codebook.table.flip(0))
     with pytest.raises(InputError, match="not the one that codebook"):
         build(name).load_state_dict(other.state_dict())
@@ -127,3 +134,83 @@ def test_checkpoints_carry_the_table_and_refuse_another(name):
         build(name).load_state_dict({"table": codebook.table[1:]})
     with pytest.raises(RuntimeError, match="Missing key"):
         build(name).load_state_dict({})
+
+
+def test_onehot_is_an_orthogonal_projection():
+    points = build("onehot").points.double()
+    gram = points.T @ points
+    torch.testing.assert_close(gram, gram[0, 0] * torch.eye(5).double())
+    assert points.abs().max() == 1
+    assert torch.equal(build("onehot", dim=24).points, torch.eye(24))
+    for dim in (0, 25):
+        with pytest.raises(InputError, match="outside 1 .. 24"):
+            build("onehot", dim=dim)
+
+
+def test_onehot_keeps_distances_as_its_docstring_says():
+    points = build_codebook("onehot", levels=[3] * 6, dim=50).points
+    distances = torch.pdist(points)
+    assert distances.std() / distances.mean() == pytest.approx(0.1, abs=0.01)
+
+
+RADII = [({}, math.sqrt(2 / 3 + 1 + 5 / 9)), (dict(radius=1.5), 1.5)]
+
+
+@pytest.mark.parametrize("conf, radius", RADII)
+def test_a_learned_sphere_keeps_its_radius(conf, radius):
+    """Also after steps that would blow the points up, and in an average."""
+    codebook = build("learned", constraint="sphere", **conf)
+    start = codebook.points.detach().clone()
+    optimizer = torch.optim.Adam(codebook.parameters(), lr=0.3)
+    saved = []
+    for _ in range(10):
+        loss = -codebook.embed(torch.arange(24)).abs().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        assert codebook.weight.grad.abs().max() > 0
+        optimizer.step()
+        saved.append(codebook.state_dict()["weight"].clone())
+    assert (codebook.points - start).abs().max() > 0.1
+    average = build("learned", constraint="sphere", **conf)
+    average.load_state_dict({"weight": torch.stack(saved).mean(0)})
+    for points in (start, codebook.points, average.points):
+        norms = torch.linalg.vector_norm(points.detach(), dim=-1)
+        torch.testing.assert_close(norms, torch.full((24,), radius))
+    # The default is the scale of the grid.
+    grid = build("fsq").points.square().sum(-1).mean().sqrt().item()
+    assert grid == pytest.approx(RADII[0][1])
+
+
+def test_a_learned_box_stays_in_the_box():
+    codebook = build("learned")
+    optimizer = torch.optim.SGD(codebook.parameters(), lr=10.0)
+    for _ in range(5):
+        optimizer.zero_grad()
+        (-codebook.points.square().sum()).backward()
+        optimizer.step()
+    points = codebook.points.detach()
+    assert 0.99 < points.abs().max() <= 1
+    assert torch.equal(codebook.state_dict()["weight"], codebook.weight)
+
+
+def test_a_learned_table_has_its_own_size():
+    codebook = build_codebook("learned", levels=[3, 3], dim=5)
+    assert codebook.points.shape == (9, 5)
+    with pytest.raises(InputError, match="constraint 'ball' is unknown"):
+        build("learned", constraint="ball")
+    with pytest.raises(InputError, match="radius 0"):
+        build("learned", radius=0)
+    with pytest.raises(InputError, match="dim 0"):
+        build("learned", dim=0)
+
+
+def test_the_head_follows_its_codebook():
+    codebook = build("learned", constraint="sphere")
+    head = JointHead(4, codebook)
+    logits = torch.zeros(1, 1, 24)
+    logits[..., 7] = 99
+    torch.testing.assert_close(head.expectation(logits)[0, 0], codebook.points[7])
+    with torch.no_grad():
+        codebook.weight[7] *= -1
+    torch.testing.assert_close(head.expectation(logits)[0, 0], codebook.points[7])
+    assert set(head.state_dict()) > {"codebook.weight"}

@@ -66,7 +66,7 @@ def make_model():
     # Far from where training starts, so that text and noise matter.
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    return ESPnetCDCDModel(network, codebook, CDCDLoss(SCHEDULES["linear"]())).eval()
+    return ESPnetCDCDModel(network, CDCDLoss(SCHEDULES["linear"]())).eval()
 
 
 @pytest.fixture(scope="module")

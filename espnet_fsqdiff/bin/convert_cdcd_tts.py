@@ -66,8 +66,9 @@ def convert(
         stray_keys,
         training_options,
     )
+    from espnet_fsqdiff.states import read_states
     from espnet_fsqdiff.tasks.cdcd import CDCDTask
-    from espnet_fsqdiff.tasks.common import check_keys, read_states
+    from espnet_fsqdiff.tasks.common import check_keys
     from espnet_fsqdiff.text.tokenizer import write_token_list
 
     sizes = read_sizes(sizes_file)

@@ -1,10 +1,13 @@
 """Where each of K tokens lives in R^n."""
 
-from typing import Sequence, Union
+from typing import Any
 
 from espnet_fsqdiff.codebook.base import Codebook, FSQCodebook
+from espnet_fsqdiff.codebook.learned import LearnedCodebook
+from espnet_fsqdiff.codebook.rvq import RVQCodebook
 from espnet_fsqdiff.codebook.tables import (
     E8Codebook,
+    OneHotCodebook,
     PermutedCodebook,
     PerturbedCodebook,
     RandomCodebook,
@@ -17,10 +20,13 @@ CODEBOOKS = {
     "permuted": PermutedCodebook,
     "random": RandomCodebook,
     "e8": E8Codebook,
+    "onehot": OneHotCodebook,
+    "learned": LearnedCodebook,
+    "rvq": RVQCodebook,
 }
 
 
-def build_codebook(name: str, **conf: Union[int, float, Sequence[int]]) -> Codebook:
+def build_codebook(name: str, **conf: Any) -> Codebook:
     """Make a codebook by name, one of `CODEBOOKS`."""
     return CODEBOOKS[name](**conf)
 
@@ -30,8 +36,11 @@ __all__ = [
     "Codebook",
     "E8Codebook",
     "FSQCodebook",
+    "LearnedCodebook",
+    "OneHotCodebook",
     "PermutedCodebook",
     "PerturbedCodebook",
+    "RVQCodebook",
     "RandomCodebook",
     "TableCodebook",
     "build_codebook",

@@ -1,7 +1,8 @@
 """Codebooks other than the grid: fixed tables, made from a seed.
 
-They have the grid's size, K = prod_i L_i points in R^n for n levels L_i, and lie
-in its box |x_i| <= 1, so that a model can be trained on the same tokens with any.
+They have the grid's size, K = prod_i L_i points, in R^n for n levels L_i if not said
+otherwise, and lie in its box |x_i| <= 1, so that a model can be trained on the same
+tokens with any.
 """
 
 from typing import Sequence
@@ -30,9 +31,8 @@ def _generator(seed: int) -> torch.Generator:
 class TableCodebook(Codebook):
     """A fixed table (K, n); checkpoints carry it and are checked against it.
 
-    Parts that keep a copy of the points (the output head) take it when they are
-    built. A checkpoint whose table is another one is therefore refused rather
-    than loaded into the codebook alone.
+    A configuration makes one table. A checkpoint whose table is another one was
+    trained with another configuration and is refused.
 
     Args:
         table: Points (K, n), in the box |x_i| <= 1.
@@ -114,6 +114,44 @@ class RandomCodebook(TableCodebook):
         fsq = FSQ(levels)
         shape = (fsq.num_codes, fsq.dim)
         super().__init__(2 * torch.rand(shape, generator=_generator(seed)) - 1)
+
+
+class OneHotCodebook(TableCodebook):
+    """One-hot vectors of K tokens, projected to R^n.
+
+        E = c P,    P (K, n) with orthonormal columns, c such that max |E_ki| = 1
+
+    What there is without any idea of what tokens have in common: one-hot vectors
+    are all sqrt(2) apart, and a random orthogonal projection keeps that as nearly as
+    n dimensions allow (row k of P is the image of the k-th one-hot vector; the
+    distances differ by about 1 / sqrt(2 n) of their size). For n = K no projection is
+    needed and P is the identity, that is the one-hot vectors themselves.
+
+    Args:
+        levels: Of the grid whose K it takes.
+        dim: n, 1 to K.
+        seed: Of the projection.
+
+    Raises:
+        InputError: If `dim` is outside 1 .. K.
+    """
+
+    def __init__(self, levels: Sequence[int] = (3,) * 8, dim: int = 64, seed: int = 0):
+        size = FSQ(levels).num_codes
+        if not 1 <= dim <= size:
+            raise InputError(
+                f"codebook onehot: dim {dim} is outside 1 .. {size}, its codes"
+            )
+        if dim == size:
+            table = torch.eye(size)
+        else:
+            noise = torch.randn(
+                size, dim, generator=_generator(seed), dtype=torch.float64
+            )
+            table, upper = torch.linalg.qr(noise)
+            # Signs that do not depend on the library's way of decomposing.
+            table = table * upper.diagonal().sign()
+        super().__init__((table / table.abs().max()).float())
 
 
 class E8Codebook(TableCodebook):

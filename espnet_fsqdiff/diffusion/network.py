@@ -5,6 +5,8 @@ from typing import Optional
 import torch
 from torch import nn
 
+from espnet_fsqdiff.codebook import Codebook
+
 
 class CDCDNetwork(nn.Module):
     """Logits over codes from noisy latents and text, its parts injected.
@@ -12,7 +14,7 @@ class CDCDNetwork(nn.Module):
     Args:
         text_encoder: Text to one vector per frame.
         backbone: Latents and text vectors to features.
-        head: Features to logits.
+        head: Features to logits; it owns the codebook.
     """
 
     def __init__(self, text_encoder: nn.Module, backbone: nn.Module, head: nn.Module):
@@ -31,6 +33,11 @@ class CDCDNetwork(nn.Module):
     ) -> torch.Tensor:
         """See `TextEncoder.forward`; once per utterance, not once per step."""
         return self.text_encoder(text, text_lengths, mask, durations, drop)
+
+    @property
+    def codebook(self) -> Codebook:
+        """Where the tokens live, for this copy of the weights."""
+        return self.head.codebook
 
     @property
     def self_conditioning(self) -> bool:

@@ -7,7 +7,7 @@ estimate of CDCD ("score interpolation", Dieleman et al., 2022):
     x0_hat = sum_k p_k E_k
 
 Logits are linear in the features, so that guidance may mix features instead of
-logits and use the head once.
+logits and use the head once. A head owns the codebook that its codes live in.
 """
 
 import itertools
@@ -33,8 +33,8 @@ class JointHead(nn.Module):
 
     def __init__(self, dim: int, codebook: Codebook):
         super().__init__()
+        self.codebook = codebook
         self.linear = nn.Linear(dim, codebook.num_codes)
-        self.register_buffer("points", codebook.points, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, T, dim) to logits (B, T, K)."""
@@ -54,7 +54,7 @@ class JointHead(nn.Module):
         logits = logits.float()
         if temperature != 1:
             logits = logits / temperature
-        return logits.softmax(-1) @ self.points
+        return logits.softmax(-1) @ self.codebook.points
 
     def predict(self, logits: torch.Tensor) -> torch.Tensor:
         """Most likely tokens (B, T), int64."""
@@ -79,7 +79,8 @@ class FactorizedHead(nn.Module):
         super().__init__()
         if not isinstance(codebook, FSQCodebook):
             raise InputError("head: factorized needs the fsq codebook; use head: joint")
-        self.fsq = FSQ(codebook.levels)
+        self.codebook = codebook
+        self.fsq = codebook.fsq
         self.linear = nn.Linear(dim, sum(codebook.levels))
         most = max(codebook.levels)
         values = torch.zeros(self.fsq.dim, most)

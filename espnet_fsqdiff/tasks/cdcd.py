@@ -3,6 +3,7 @@
 import argparse
 import logging
 import zlib
+from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
 from espnet_fsqdiff.codebook import CODEBOOKS, Codebook
+from espnet_fsqdiff.codebook.fit import fit_tokenizer
 from espnet_fsqdiff.diffusion import (
     EMA,
     SCHEDULES,
@@ -58,11 +60,10 @@ class ESPnetCDCDModel(AbsESPnetModel):
     """CDCD as ESPnet's trainer wants it.
 
     Training steps the network; validation and inference use its moving average,
-    which is saved, resumed and averaged with it.
+    which is saved, resumed and averaged with it. Each has a codebook of its own.
 
     Args:
-        network: Text encoder, backbone and head.
-        codebook: Where the tokens live.
+        network: Text encoder, backbone and head with its codebook.
         loss: Training loss.
         ema_decay: Of the moving average.
         cpu_autocast: Mixed precision on a CPU: auto, bfloat16 or off.
@@ -76,7 +77,6 @@ class ESPnetCDCDModel(AbsESPnetModel):
     def __init__(
         self,
         network: CDCDNetwork,
-        codebook: Codebook,
         loss: CDCDLoss,
         ema_decay: float = 0.999,
         cpu_autocast: str = "auto",
@@ -90,7 +90,6 @@ class ESPnetCDCDModel(AbsESPnetModel):
                 "loss_conf: self_conditioning needs backbone_conf: self_conditioning"
             )
         self.network = network
-        self.codebook = codebook
         self.loss = loss
         self.ema = EMA(network, ema_decay)
         self.information = InformationCurve()
@@ -98,6 +97,11 @@ class ESPnetCDCDModel(AbsESPnetModel):
         self.valid_times = tuple(valid_times)
         self.valid_rollout_steps = valid_rollout_steps
         self.valid_guidance_scale = valid_guidance_scale
+
+    @property
+    def codebook(self) -> Codebook:
+        """Where the tokens live at inference."""
+        return self.ema.network.codebook
 
     def forward(
         self,
@@ -149,7 +153,7 @@ class ESPnetCDCDModel(AbsESPnetModel):
 
     def _score(self, network, tokens, *rest):
         with cpu_autocast(tokens.device, self.cpu_autocast):
-            return self.loss(network, self.codebook, tokens, *rest)
+            return self.loss(network, network.codebook, tokens, *rest)
 
     def _rollout(self, names, tokens, lengths, text, text_lengths, durations):
         """Share of true tokens that sampling with the true lengths gives."""
@@ -294,7 +298,8 @@ class CDCDTask(AbsTask):
         group.add_argument(
             "--tokenizer_config",
             type=str_or_none,
-            help="config.yaml of the speech tokenizer; its codebook has to be ours",
+            help="config.yaml of the speech tokenizer, which has to fit the codebook; "
+            "codebook rvq takes its points from the weights beside it",
         )
         group.add_argument(
             "--text_expansion",
@@ -355,10 +360,17 @@ class CDCDTask(AbsTask):
     def build_model(cls, args: argparse.Namespace) -> ESPnetCDCDModel:
         args.token_list = token_list_of(args)
         if args.tokenizer_config is not None:
-            cls.check_tokenizer(args)
-            # The saved configuration stands alone.
-            args.tokenizer_config = None
+            args.codebook_conf = fit_tokenizer(
+                args.codebook,
+                args.codebook_conf,
+                read_config(args.tokenizer_config),
+                Path(args.tokenizer_config).with_name("valid.loss.ave.pth"),
+            )
         codebook = codebook_choices.get_class(args.codebook)(**args.codebook_conf)
+        # The saved configuration stands alone.
+        args.tokenizer_config = None
+        if "tokenizer_file" in args.codebook_conf:
+            args.codebook_conf = {**args.codebook_conf, "tokenizer_file": None}
         text_encoder_class = text_encoder_choices.get_class(args.text_encoder)
         text_encoder = text_encoder_class(
             vocab_size=len(args.token_list), **args.text_encoder_conf
@@ -374,20 +386,8 @@ class CDCDTask(AbsTask):
         loss = loss_class(schedule=schedule, **args.loss_conf)
         logging.info(f"{len(args.token_list)} symbols, {codebook.num_codes} codes")
         return ESPnetCDCDModel(
-            CDCDNetwork(text_encoder, backbone, head), codebook, loss, **args.model_conf
+            CDCDNetwork(text_encoder, backbone, head), loss, **args.model_conf
         )
-
-    @classmethod
-    def check_tokenizer(cls, args: argparse.Namespace) -> None:
-        """Refuse a tokenizer whose tokens are not points of the model's grid."""
-        theirs = read_config(args.tokenizer_config)
-        levels = list(theirs.get("quantizer_conf", {}).get("levels", (3,) * 8))
-        ours = list(args.codebook_conf.get("levels", (3,) * 8))
-        if levels != ours:
-            raise InputError(
-                f"the tokenizer's FSQ levels are {levels}, the model's {ours}; "
-                "set codebook_conf: levels"
-            )
 
     @classmethod
     def build_optimizers(

@@ -1,7 +1,6 @@
 """What the package's ESPnet tasks share: text options, model files, preprocessing."""
 
 import argparse
-import pickle
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
 
@@ -13,6 +12,7 @@ from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_fsqdiff.data.audio import check_wave
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.states import read_states
 from espnet_fsqdiff.text.tokenizer import (
     TextTokenizer,
     check_token_list,
@@ -123,30 +123,6 @@ def load_model(
     check_keys(states, model.state_dict(), model_file)
     model.load_state_dict(states)
     return model.to(device).eval(), args
-
-
-def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tensor]:
-    """A state dict on the CPU.
-
-    Args:
-        model_file: Where it is.
-        make: How to get it, for messages: `train the model`, `download it`.
-
-    Raises:
-        InputError: If the file is missing, broken, or holds more than tensors.
-    """
-    try:
-        states = torch.load(model_file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{model_file} is missing; {make} first") from None
-    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
-        raise InputError(
-            f"{model_file} cannot be read: it is cut off or holds more than tensors; "
-            f"copy it or {make} again"
-        ) from None
-    if not isinstance(states, dict):
-        raise InputError(f"{model_file} holds no state dict")
-    return states
 
 
 def read_config(config_file: Union[str, Path]) -> Dict[str, Any]:

@@ -25,6 +25,7 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ, code_usage
 from espnet_fsqdiff.nets.masks import length_mask
 from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.rvq import ResidualVQ
 from espnet_fsqdiff.tasks.common import (
     Preprocessor,
     add_text_arguments,
@@ -53,7 +54,8 @@ encoder_choices = ClassChoices(
     ),
     default="convnext",
 )
-quantizer_choices = ClassChoices("quantizer", classes=dict(fsq=FSQ), default="fsq")
+QUANTIZERS = dict(fsq=FSQ, rvq=ResidualVQ)
+quantizer_choices = ClassChoices("quantizer", classes=QUANTIZERS, default="fsq")
 decoder_choices = ClassChoices(
     "decoder", classes=dict(convnext=ConvNeXtDecoder), default="convnext"
 )
@@ -108,7 +110,7 @@ class ESPnetFSQTokenizerModel(AbsESPnetModel):
 
 
 class FSQTokenizerTask(AbsTask):
-    """Audio -> log-mel -> encoder -> FSQ -> recognition head and mel decoder."""
+    """Audio -> log-mel -> encoder -> quantizer -> recognizer and mel decoder."""
 
     num_optimizers = 1
     class_choices_list = [

@@ -13,6 +13,10 @@ from espnet_fsqdiff.theory.distance import (
     nearest_neighbours,
     steepest_rise,
 )
+from espnet_fsqdiff.theory.neighbours import (
+    NeighbourDistance,
+    neighbour_mel_distance,
+)
 from espnet_fsqdiff.theory.path_measure import (
     path_kl,
     path_kl_density,
@@ -20,8 +24,11 @@ from espnet_fsqdiff.theory.path_measure import (
     path_kl_simulated,
 )
 from espnet_fsqdiff.theory.points import as_points, grid_points
+from espnet_fsqdiff.theory.summary import CodebookSummary, summarize
 
 __all__ = [
+    "CodebookSummary",
+    "NeighbourDistance",
     "as_points",
     "bayes_error",
     "grid_accuracy",
@@ -29,6 +36,7 @@ __all__ = [
     "line_accuracy",
     "nearest_neighbour_distance",
     "nearest_neighbours",
+    "neighbour_mel_distance",
     "optimal_accuracy",
     "path_kl",
     "path_kl_density",
@@ -37,4 +45,5 @@ __all__ = [
     "plane_accuracy",
     "soft_accuracy",
     "steepest_rise",
+    "summarize",
 ]

@@ -17,7 +17,7 @@ def as_points(codebook: Union[torch.Tensor, Codebook]) -> torch.Tensor:
     Raises:
         ValueError: If a tensor is not of two dimensions.
     """
-    points = codebook.points if isinstance(codebook, Codebook) else codebook
+    points = codebook.points.detach() if isinstance(codebook, Codebook) else codebook
     points = torch.as_tensor(points)
     if points.dim() != 2:
         raise ValueError(f"a codebook is a table (K, n), not {tuple(points.shape)}")

@@ -1,10 +1,10 @@
-"""Speech tokenizer: log-mel -> encoder -> FSQ -> recognition head and mel decoder.
+"""Speech tokenizer: log-mel -> encoder -> quantizer -> recognizer and mel decoder.
 
 The recognition head (CTC on the text) makes the tokens say what was spoken, as
 in supervised semantic tokenizers; the mel decoder makes them audible.
 """
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ
 from espnet_fsqdiff.nets.masks import length_mask, masked_mean
+from espnet_fsqdiff.rvq import ResidualVQ
 from espnet_fsqdiff.tokenizer.augment import MelAugment
 
 FOLLOW = 0.01
@@ -24,9 +25,9 @@ class TokenizerOutput(NamedTuple):
 
     Attributes:
         tokens: Indices (B, T), int64; 0 on padded frames.
-        codes: Grid points (B, T, n), float32.
+        codes: Points of the tokens (B, T, n), float32; 0 on padded frames.
         lengths: Tokens of each utterance (B,).
-        latents: What was rounded (B, T, n), before its bound.
+        latents: What was quantized (B, T, n).
     """
 
     tokens: torch.Tensor
@@ -82,7 +83,7 @@ class SpeechTokenizerModel(nn.Module):
             (ESPnet's `LogMelFbank`).
         encoder: Stacked mels (B, T, n_mels * frames_per_token), lengths ->
             (B, T, D), lengths, _ (an ESPnet encoder that keeps the rate).
-        quantizer: FSQ.
+        quantizer: `FSQ` or `ResidualVQ`.
         decoder: Codes (B, T, n), lengths -> (B, T, n_mels * frames_per_token);
             None for a tokenizer that is only trained to recognise.
         recognizer: Codes (B, T, n), lengths -> (B, T, V + 1) with the blank
@@ -110,7 +111,7 @@ class SpeechTokenizerModel(nn.Module):
         self,
         feats_extract: nn.Module,
         encoder: nn.Module,
-        quantizer: FSQ,
+        quantizer: Union[FSQ, ResidualVQ],
         decoder: Optional[nn.Module],
         recognizer: Optional[nn.Module],
         frames_per_token: int = 4,
@@ -215,9 +216,13 @@ class SpeechTokenizerModel(nn.Module):
     def encode_mel(self, mel: torch.Tensor, lengths: torch.Tensor) -> TokenizerOutput:
         """Stacked mels (B, T, n_mels * frames_per_token) as `mel` makes them."""
         latents = self.projection(self.encoder(mel, lengths)[0]).float()
-        codes, tokens = self.quantizer(latents)
-        mask = length_mask(lengths, tokens.size(1))
-        return TokenizerOutput(tokens * mask, codes, lengths, latents)
+        mask = length_mask(lengths, mel.size(1))
+        # Real frames alone: a quantizer that learns shall not see the padding.
+        real_codes, real_tokens = self.quantizer(latents[mask])
+        codes = torch.zeros_like(latents).masked_scatter(mask.unsqueeze(-1), real_codes)
+        tokens = torch.zeros_like(mask, dtype=torch.int64)
+        tokens = tokens.masked_scatter(mask, real_tokens)
+        return TokenizerOutput(tokens, codes, lengths, latents)
 
     def decode(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Tokens (B, T) of lengths (B,) to log-mel (B, T * frames_per_token, n_mels).
@@ -280,7 +285,8 @@ class SpeechTokenizerModel(nn.Module):
 
         Returns:
             The loss (scalar), its parts `mel_loss` (mean L1 on standardised
-            mels), `ctc_loss` (nats per symbol) and the encoder's output.
+            mels), `ctc_loss` (nats per symbol) and what the quantizer adds
+            (`penalty`), and the encoder's output.
         """
         feats, feats_lengths = self._frames(speech, speech_lengths)
         if self.training and self.augment is not None:
@@ -292,7 +298,7 @@ class SpeechTokenizerModel(nn.Module):
             seen = mel
         output = self.encode_mel(seen, lengths)
         codes, mask = output.codes, length_mask(lengths, mel.size(1))
-        loss, stats = mel.new_zeros(()), {}
+        loss, stats = self.quantizer.penalty(output.latents[mask], codes[mask])
         if self.usage_weight > 0:
             stats["usage_loss"] = usage_loss(output.latents[mask])
             loss = loss + self.usage_weight * stats["usage_loss"]

@@ -17,7 +17,7 @@ UTTERANCES = ("a", "b", "c", "d")
 
 def make_model():
     """A small model with every switch that adds parameters."""
-    from espnet_fsqdiff.codebook import FSQCodebook
+    from espnet_fsqdiff.codebook import LearnedCodebook
     from espnet_fsqdiff.diffusion import CDCDLoss, CDCDNetwork, LinearSchedule
     from espnet_fsqdiff.nets.dit import DiT
     from espnet_fsqdiff.nets.heads import JointHead
@@ -25,7 +25,7 @@ def make_model():
     from espnet_fsqdiff.tasks.cdcd import ESPnetCDCDModel
 
     torch.manual_seed(0)
-    codebook = FSQCodebook([3, 3])
+    codebook = LearnedCodebook([3, 3])
     network = CDCDNetwork(
         TextEncoder(6, dim=8, num_layers=1, num_symbol_layers=1, place=True),
         DiT(2, 8, dim=32, depth=1, num_heads=2, self_conditioning=True),
@@ -34,7 +34,7 @@ def make_model():
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.2)
     loss = CDCDLoss(LinearSchedule(), self_conditioning=0.5)
-    model = ESPnetCDCDModel(network, codebook, loss, cpu_autocast="off")
+    model = ESPnetCDCDModel(network, loss, cpu_autocast="off")
     names = iter(())
 
     def draw(lengths, frames, dim, warp=None):

@@ -150,6 +150,38 @@ def test_a_trained_tokenizer_gives_tokens(exp_dir):
     assert tokenizer.text_tokenizer.encode("ab").tolist() == [0, 2, 3, 0]
 
 
+def test_a_residual_quantizer_in_place_of_fsq(data, tmp_path):
+    """One epoch, resumed for another; vectors saved, tokens decoded."""
+    exp = tmp_path / "exp"
+    config = dict(
+        quantizer="rvq",
+        quantizer_conf=dict(dim=8, num_books=2, book_size=3, commitment_weight=0.5),
+        ctc_weight=0.2,
+    )
+    embed = "tokenizer.quantizer.vq.layers.0._codebook.embed"
+    tables = []
+    for epochs in (1, 2):
+        words = ("--resume", "true", "--max_epoch", str(epochs))
+        FSQTokenizerTask.main(cmd=command(data, exp, *words, **config))
+        states = torch.load(exp / f"{epochs}epoch.pth", weights_only=True)
+        tables.append(states[embed])
+    assert tables[0].unique(dim=0).shape == (3, 8)
+    # It went on from the vectors of the first epoch, and moved them.
+    move = (tables[1] - tables[0]).abs().max()
+    assert 0 < move < 0.5 * tables[0].std()
+    tokenizer = SpeechTokenizer.from_pretrained(exp)
+    assert tokenizer.num_codes == 9
+    wavs = [tone(s, 300, np.random.default_rng(1)) for s in (0.8, 0.5)]
+    tokens = tokenizer.encode_batch(wavs, FS)
+    for wav, found in zip(wavs, tokens):
+        assert 0 <= found.min() and found.max() < 9
+        assert torch.equal(found, tokenizer.encode(wav, FS))
+    mel = tokenizer.decode_mel(tokens[0])
+    assert mel.shape == (4 * len(tokens[0]), 20) and mel.isfinite().all()
+    with pytest.raises(InputError, match="token 9 is outside the codebook 0..8"):
+        tokenizer.decode_mel(np.array([9]))
+
+
 ENCODERS = {
     "convnext": {},
     "conformer": dict(

@@ -12,7 +12,7 @@ from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
 FS = 16000
 
 
-def make_model(mel_weight=1.0, ctc_weight=0.5, symbols=6):
+def make_model(mel_weight=1.0, ctc_weight=0.5, symbols=6, quantizer=None):
     from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
     torch.manual_seed(0)
@@ -21,7 +21,7 @@ def make_model(mel_weight=1.0, ctc_weight=0.5, symbols=6):
     return SpeechTokenizerModel(
         feats,
         ConvNeXtEncoder(80, output_size=16, num_blocks=1),
-        FSQ([3, 3, 3]),
+        quantizer or FSQ([3, 3, 3]),
         ConvNeXtDecoder(3, 80, **size) if mel_weight else None,
         ConvNeXtDecoder(3, symbols + 1, **size) if ctc_weight else None,
         frames_per_token=4,
@@ -175,3 +175,37 @@ def test_training_overfits_one_utterance():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.75 * losses[0]
+
+
+def test_a_quantizer_that_learns_sees_real_frames_alone():
+    from espnet_fsqdiff.rvq import ResidualVQ
+
+    mel, lengths = torch.randn(2, 30, 80), torch.tensor([30, 20])
+    found = []
+    for padding in (0, 15):
+        torch.manual_seed(0)
+        model = make_model(quantizer=ResidualVQ(dim=3, book_size=3)).train()
+        padded = torch.cat([mel, torch.full((2, padding, 80), 9.0)], 1)
+        output = model.encode_mel(padded, lengths)
+        assert (output.tokens[1, 20:] == 0).all() and (output.codes[1, 20:] == 0).all()
+        found.append((output.tokens[:, :30], model.quantizer.state_dict()))
+    (tokens, state), (others, other_state) = found
+    assert torch.equal(tokens, others)
+    for key, value in state.items():
+        torch.testing.assert_close(value, other_state[key], msg=key)
+    sizes = state["vq.layers.0._codebook.cluster_size"]
+    assert sizes.sum().item() == pytest.approx(50)
+
+
+def test_the_penalty_of_the_quantizer_is_in_the_loss():
+    from espnet_fsqdiff.rvq import ResidualVQ
+
+    quantizer = ResidualVQ(dim=3, book_size=3, commitment_weight=0.5)
+    model = make_model(ctc_weight=0, quantizer=quantizer).train()
+    waves = torch.stack([torch.from_numpy(tone(1.0, seed=i)) for i in range(2)])
+    loss, stats, _ = model(waves, torch.tensor([FS, FS // 2]))
+    assert set(stats) == {"mel_loss", "commitment_loss"}
+    expected = stats["mel_loss"] + 0.5 * stats["commitment_loss"]
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert model.projection[1].weight.grad.abs().max() > 0
