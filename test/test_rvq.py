@@ -90,15 +90,28 @@ def test_the_commitment_loss_draws_latents_to_their_codes():
     torch.testing.assert_close(x.grad, error / error.numel())
 
 
-def test_it_learns_clusters_and_revives_dead_vectors():
-    """Five clusters: the first book finds them though it starts from two."""
-    quantizer = make(dead_code_threshold=2)
-    centres = 10 * torch.randn(5, 4)
-    for step in range(150):
-        which = torch.randint(2 if step == 0 else 5, (200,))
-        quantizer(centres[which] + 0.1 * torch.randn(200, 4))
-    found = quantizer.vq.layers[0].codebook
-    assert torch.cdist(centres, found).amin(-1).max() < 0.5
+def test_vectors_follow_the_latents_that_they_stand_for():
+    quantizer = make(decay=0.5)
+    x = torch.randn(200, 4)
+    quantizer(x)
+    for _ in range(40):
+        _, indices = quantizer(x + 3)
+    first = quantizer.vq.layers[0].codebook
+    for i in range(5):
+        mean = (x + 3)[indices % 5 == i].mean(0)
+        torch.testing.assert_close(first[i], mean, atol=1e-3, rtol=1e-3)
+
+
+def test_a_vector_that_stands_for_nothing_is_moved():
+    for threshold in (0, 1):
+        quantizer = make(dead_code_threshold=threshold)
+        x = torch.randn(60, 4)
+        quantizer(x)
+        book = quantizer.vq.layers[0]._codebook
+        book.cluster_size[2] = 0.5
+        book.embed[2], book.embed_avg[2] = 1000.0, 500.0
+        quantizer(x)
+        assert (torch.cdist(book.embed, x)[2].min() == 0) == (threshold == 1)
 
 
 def test_the_global_generator_decides():
@@ -158,6 +171,9 @@ def test_another_quantizer_is_refused(trained, tmp_path, conf):
         build_codebook("rvq", tokenizer_file=file, **{**SIZES, **conf})
     with pytest.raises(InputError, match="is missing; train the tokenizer"):
         build_codebook("rvq", tokenizer_file=tmp_path / "none.pth", **SIZES)
+    untrained = save(ResidualVQ(**SIZES), tmp_path / "new.pth")
+    with pytest.raises(InputError, match="new.pth: all vectors .* are equal"):
+        build_codebook("rvq", tokenizer_file=untrained, **SIZES)
 
 
 RVQ = dict(quantizer="rvq", quantizer_conf=SIZES)

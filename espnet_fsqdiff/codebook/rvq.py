@@ -50,7 +50,13 @@ class RVQCodebook(TableCodebook):
         else:
             table = read_sums(tokenizer_file, dim, num_books, book_size)
             table = table - table.mean(0)
-            table = (table / table.abs().max()).float()
+            largest = table.abs().max()
+            if not largest > 0:
+                raise InputError(
+                    f"{tokenizer_file}: all vectors of the quantizer are equal; train "
+                    "the tokenizer first"
+                )
+            table = (table / largest).float()
         super().__init__(table)
         self._known = tokenizer_file is not None
 
