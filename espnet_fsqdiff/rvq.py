@@ -11,8 +11,8 @@ The B numbers make one index, the digits of a number to the base M, so that a to
 is one of K = M^B as with FSQ and everything downstream stays as it is. The default,
 2 books of 81, has K = 6561 = 3^8: as many bits a token as the FSQ of 8 dimensions and 3
 levels, in one stream at the same rate, so that the two can be compared with the same
-networks. (8 books of 3 would be 3^8 too; but a book of 3 vectors in 128 dimensions
-quantizes almost nothing, and the books after it have all the work.)
+networks. (8 books of 3 would have as many sums; but three vectors a book are a far
+coarser quantizer than RVQ is used with.)
 """
 
 from typing import Dict, Tuple

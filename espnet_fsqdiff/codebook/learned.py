@@ -21,12 +21,11 @@ class LearnedCodebook(Codebook):
 
     Why a constraint. The gradient reaches E through x_t = alpha E[token] + sigma eps,
     and the cross-entropy falls as points move apart: left free, they grow without
-    bound until the noise hides nothing and there is nothing to denoise at any t
-    below 1 ("embeddings explode", Dieleman et al., 2022, who normalise each to the
-    norm sqrt(n) for this reason). A squared error on latents would err the other
-    way, towards equal points; the cross-entropy does not, as equal points cannot be
-    told apart. Weight decay alone is no cure: it only sets where growth and decay
-    balance.
+    bound until the noise hides nothing and there is nothing left to denoise at any
+    t below 1. (CDCD, Dieleman et al., 2022, therefore normalises each to the norm
+    sqrt(n).) A squared error on latents would err the other way, towards equal
+    points; the cross-entropy does not, as equal points cannot be told apart. Weight
+    decay alone is no cure: it only sets where growth and decay balance.
 
     `sphere` fixes the norm, so that the signal-to-noise ratio at t is the same for
     every token whatever is learnt, and directions alone are trained. The default
