@@ -126,7 +126,9 @@ def test_the_global_generator_decides():
 
 @pytest.mark.parametrize("token", [-1, 25])
 def test_a_token_outside_is_refused(trained, token):
-    with pytest.raises(InputError, match=f"token {token} is outside the codebook 0..24"):
+    with pytest.raises(
+        InputError, match=f"token {token} is outside the codebook 0..24"
+    ):
         trained.indices_to_codes(torch.tensor([3, token]))
 
 

@@ -167,7 +167,7 @@ def report(args: argparse.Namespace) -> Tuple[Dict[str, str], List[Dict[str, Any
         if sound is not None:
             row.update(sound.row(name, codebook))
         rows.append(row)
-    forms = {key: "{:.4f}" for key in rows[0]}
+    forms = {key: "{:.4g}" for key in rows[0]}
     forms.update({key: "{}" for key in ("codebook", "K", "n")})
     return forms, rows
 

@@ -27,8 +27,9 @@ class SwapDistance:
     Args:
         model: A tokenizer with a mel decoder, in eval mode.
         utterances: Tokens (T,) of each utterance. Their concatenation is `tokens`.
-        context: Tokens kept on either side of a place, at most; the decoder of 6
-            blocks of kernel 7 sees 18.
+        context: Tokens kept on either side of a place, at most. Twice what the decoder
+            sees on one side, 2 x 18 for 6 blocks of kernel 7, changes nothing: the
+            swap is heard up to 18 tokens away, where 18 more count.
 
     Raises:
         InputError: If there is no mel decoder.
@@ -38,7 +39,7 @@ class SwapDistance:
         self,
         model: SpeechTokenizerModel,
         utterances: Sequence[np.ndarray],
-        context: int = 18,
+        context: int = 36,
     ):
         if model.decoder is None:
             raise InputError(

@@ -128,9 +128,7 @@ def test_a_decoder_over_rvq_tokens_carries_its_table(
         "rvq", tokenizer_file=there / "valid.loss.ave.pth", **SIZES
     ).points
     shutil.rmtree(there)
-    model, args = load_model(
-        CDCDTask, exp / "config.yaml", exp / "valid.loss.ave.pth"
-    )
+    model, args = load_model(CDCDTask, exp / "config.yaml", exp / "valid.loss.ave.pth")
     assert args.codebook_conf == {**SIZES, "tokenizer_file": None}
     for codebook in (model.codebook, model.network.codebook):
         assert torch.equal(codebook.points, table)
