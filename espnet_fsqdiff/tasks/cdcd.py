@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import zlib
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -41,6 +40,7 @@ from espnet_fsqdiff.tasks.common import (
 )
 from espnet_fsqdiff.tasks.trainer import ResumableTrainer
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.text_to_token import TextToToken
 
 TEXT_EXPANSIONS = ("filler", "uniform", "duration", "alignment")
 
@@ -54,7 +54,7 @@ schedule_choices = ClassChoices("schedule", classes=SCHEDULES, default="linear")
 loss_choices = ClassChoices("loss", classes=dict(cdcd=CDCDLoss), default="cdcd")
 
 
-class ESPnetCDCDModel(AbsESPnetModel):
+class ESPnetCDCDModel(TextToToken, AbsESPnetModel):
     """CDCD as ESPnet's trainer wants it.
 
     Training steps the network; validation and inference use its moving average,
@@ -72,6 +72,8 @@ class ESPnetCDCDModel(AbsESPnetModel):
             utterance at its true length; 0 for none.
         valid_guidance_scale: Guidance of that.
     """
+
+    sampling_class = Sampling
 
     def __init__(
         self,
@@ -144,30 +146,18 @@ class ESPnetCDCDModel(AbsESPnetModel):
             stats[f"accuracy_t{time:g}"] = accuracies[-1]
         stats["accuracy"] = torch.stack(accuracies).mean()
         if self.valid_rollout_steps > 0:
-            stats["rollout_accuracy"] = self._rollout(names, tokens, lengths, *text)
+            sampling = Sampling(
+                num_steps=self.valid_rollout_steps,
+                guidance_scale=self.valid_guidance_scale,
+            )
+            stats["rollout_accuracy"] = self.rollout_accuracy(
+                names, tokens, lengths, *text, sampling
+            )
         return torch.stack(losses).mean(), stats
 
     def _score(self, network, tokens, *rest):
         with cpu_autocast(tokens.device, self.cpu_autocast):
             return self.loss(network, self.codebook, tokens, *rest)
-
-    def _rollout(self, names, tokens, lengths, text, text_lengths, durations):
-        """Share of true tokens that sampling with the true lengths gives."""
-        sampled = self.generate(
-            [ids[:n] for ids, n in zip(text, text_lengths)],
-            lengths.tolist(),
-            durations,
-            seeds=[zlib.crc32(name.encode()) for name in names],
-            sampling=Sampling(
-                num_steps=self.valid_rollout_steps,
-                guidance_scale=self.valid_guidance_scale,
-            ),
-        )
-        right = [
-            (ids.to(true.device) == true[: len(ids)]).float().mean()
-            for ids, true in zip(sampled, tokens)
-        ]
-        return torch.stack(right).mean()
 
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
         """Nothing: tokens need no statistics, only their shapes are collected."""
@@ -176,6 +166,14 @@ class ESPnetCDCDModel(AbsESPnetModel):
     def update_ema(self) -> None:
         """Follow the weights; after every step of the optimizer."""
         self.ema.update(self.network)
+
+    @property
+    def max_frames(self) -> int:
+        return self.network.backbone.max_frames
+
+    def compile_network(self) -> None:
+        backbone = self.ema.network.backbone
+        backbone.forward = torch.compile(backbone.forward, dynamic=True)
 
     def generate(
         self, text, num_frames, durations=None, sampling=Sampling(), **options
@@ -287,6 +285,8 @@ class CDCDTask(AbsTask):
         loss_choices,
     ]
     trainer = ResumableTrainer
+    model_class = ESPnetCDCDModel
+    text_expansions = TEXT_EXPANSIONS  # the first is the default
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -298,9 +298,9 @@ class CDCDTask(AbsTask):
         )
         group.add_argument(
             "--text_expansion",
-            default="filler",
-            choices=TEXT_EXPANSIONS,
-            help="How text is laid over the speech: not at all (filler), evenly, "
+            default=cls.text_expansions[0],
+            choices=cls.text_expansions,
+            help="How text is laid over the speech: not at all, evenly (uniform), "
             "by the duration model, or by the tokenizer's CTC alignment",
         )
         group.add_argument(
@@ -311,7 +311,7 @@ class CDCDTask(AbsTask):
         group.add_argument(
             "--model_conf",
             action=NestedDictAction,
-            default=get_default_kwargs(ESPnetCDCDModel),
+            default=get_default_kwargs(cls.model_class),
             help="Keyword arguments of the ESPnet model",
         )
         group = parser.add_argument_group("Preprocess related")
@@ -354,11 +354,7 @@ class CDCDTask(AbsTask):
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetCDCDModel:
         args.token_list = token_list_of(args)
-        if args.tokenizer_config is not None:
-            cls.check_tokenizer(args)
-            # The saved configuration stands alone.
-            args.tokenizer_config = None
-        codebook = codebook_choices.get_class(args.codebook)(**args.codebook_conf)
+        codebook = cls.build_codebook(args)
         text_encoder_class = text_encoder_choices.get_class(args.text_encoder)
         text_encoder = text_encoder_class(
             vocab_size=len(args.token_list), **args.text_encoder_conf
@@ -376,6 +372,15 @@ class CDCDTask(AbsTask):
         return ESPnetCDCDModel(
             CDCDNetwork(text_encoder, backbone, head), codebook, loss, **args.model_conf
         )
+
+    @classmethod
+    def build_codebook(cls, args: argparse.Namespace) -> Codebook:
+        """The codebook, if it fits the tokenizer."""
+        if args.tokenizer_config is not None:
+            cls.check_tokenizer(args)
+            # The saved configuration stands alone.
+            args.tokenizer_config = None
+        return codebook_choices.get_class(args.codebook)(**args.codebook_conf)
 
     @classmethod
     def check_tokenizer(cls, args: argparse.Namespace) -> None:
