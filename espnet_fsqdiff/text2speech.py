@@ -17,7 +17,6 @@ from espnet_fsqdiff.text_to_token import Spoken, TextToToken
 from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
 from espnet_fsqdiff.tokenizer import SpeechTokenizer
 
-
 # Where the model finds its place in the text by itself.
 WITHOUT_DURATIONS = ("filler", "prefix")
 

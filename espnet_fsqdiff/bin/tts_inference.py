@@ -46,6 +46,7 @@ def get_parser():
     group.add_argument("--guidance_scale", type=float)
     group.add_argument("--guidance_interval", type=float, nargs=2)
     group.add_argument("--prior_std", type=float)
+    group.add_argument("--max_frames", type=int, help="In one call of the network")
     group = parser.add_argument_group("Sampling, language model")
     group.add_argument("--top_k", type=int)
     group.add_argument("--top_p", type=float)
@@ -82,10 +83,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
     from espnet_fsqdiff.token_io import write_int_table
     from espnet_fsqdiff.wav_io import WaveWriter
 
-    names = {
-        field.name for kind in (Sampling, LMSampling) for field in fields(kind)
-    }
-    sampling = {name: getattr(args, name) for name in sorted(names)}
+    known = {field.name for kind in (Sampling, LMSampling) for field in fields(kind)}
+    sampling = {name: getattr(args, name) for name in sorted(known)}
     tts = Text2Speech.from_files(
         args.train_config,
         args.model_file,
@@ -120,7 +119,9 @@ def main(cmd: Optional[List[str]] = None) -> None:
     bar.close()
     writer.close()
     write_int_table(writer.output_dir / "tokens.txt", tokens)
-    stats = {"rtf": seconds / spoken, "unfinished": unfinished, **asdict(tts.sampling)}
+    stats = {"rtf": seconds / spoken, **asdict(tts.sampling)}
+    if unfinished:
+        stats["unfinished"] = unfinished
     if args.tokens_dir is not None:
         stats["rollout_token_accuracy"] = rollout_accuracy(
             tts, texts, Path(args.tokens_dir), args.batch_size

@@ -64,7 +64,7 @@ class KVCache:
 
 
 def turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn channels i and i + d/2 of x (B, H, L, d) by angle i of cos, sin (B, 1, L, d)."""
+    """Turn channels i and i + d/2 of x (B, H, L, d) by angles (B, 1, L, d)."""
     first, second = x.chunk(2, dim=-1)
     turned = torch.cat([-second, first], dim=-1)
     return x * cos.to(x.dtype) + turned * sin.to(x.dtype)

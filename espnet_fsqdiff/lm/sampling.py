@@ -92,9 +92,7 @@ def pick(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(cdf, at, right=True).squeeze(-1)
 
 
-def repeated(
-    tokens: torch.Tensor, history: torch.Tensor, ratio: float
-) -> torch.Tensor:
+def repeated(tokens: torch.Tensor, history: torch.Tensor, ratio: float) -> torch.Tensor:
     """Whether each token (B,) fills at least `ratio` of its history (B, W)."""
     count = (history == tokens.unsqueeze(-1)).sum(-1)
     return count >= ratio * history.size(-1)

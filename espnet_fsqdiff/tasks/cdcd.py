@@ -375,24 +375,19 @@ class CDCDTask(AbsTask):
 
     @classmethod
     def build_codebook(cls, args: argparse.Namespace) -> Codebook:
-        """The codebook, if it fits the tokenizer."""
+        """The codebook; refuses a tokenizer whose tokens are not points of its grid."""
         if args.tokenizer_config is not None:
-            cls.check_tokenizer(args)
+            theirs = read_config(args.tokenizer_config)
+            levels = list(theirs.get("quantizer_conf", {}).get("levels", (3,) * 8))
+            ours = list(args.codebook_conf.get("levels", (3,) * 8))
+            if levels != ours:
+                raise InputError(
+                    f"the tokenizer's FSQ levels are {levels}, the model's {ours}; "
+                    "set codebook_conf: levels"
+                )
             # The saved configuration stands alone.
             args.tokenizer_config = None
         return codebook_choices.get_class(args.codebook)(**args.codebook_conf)
-
-    @classmethod
-    def check_tokenizer(cls, args: argparse.Namespace) -> None:
-        """Refuse a tokenizer whose tokens are not points of the model's grid."""
-        theirs = read_config(args.tokenizer_config)
-        levels = list(theirs.get("quantizer_conf", {}).get("levels", (3,) * 8))
-        ours = list(args.codebook_conf.get("levels", (3,) * 8))
-        if levels != ours:
-            raise InputError(
-                f"the tokenizer's FSQ levels are {levels}, the model's {ours}; "
-                "set codebook_conf: levels"
-            )
 
     @classmethod
     def build_optimizers(

@@ -127,9 +127,7 @@ class ESPnetTokenLMModel(TextToToken, AbsESPnetModel):
         if self.network.lay_text:
             return super().speak(text, num_frames, durations, seeds, sampling)
         limits = [sampling.limits(n, self.max_frames) for n in num_frames]
-        said = generate(
-            self.ema.network, text, limits, seeds=seeds, sampling=sampling
-        )
+        said = generate(self.ema.network, text, limits, seeds=seeds, sampling=sampling)
         return [Spoken(tokens, stopped) for tokens, stopped in said]
 
 
