@@ -158,6 +158,23 @@ def test_a_batch_says_what_each_says_alone(network, temperature):
     assert any(differ) == (temperature > 0)
 
 
+def test_half_precision_says_nearly_the_same(network):
+    tokens, lengths, text, text_lengths, durations = batch()
+    texts = [ids[:n] for ids, n in zip(text, text_lengths)]
+    laid = [d[:n] for d, n in zip(durations, text_lengths)]
+    limits = [(n, n) for n in lengths.tolist()]
+    seen, logits = {"float32": [], "bfloat16": []}, network.logits
+    for precision, found in seen.items():
+        network.logits = lambda x: found.append(logits(x)) or found[-1].clone()
+        sampling = LMSampling(temperature=0.0, precision=precision)
+        said = generate(network, texts, limits, laid, sampling=sampling)
+        assert [len(s.tokens) for s in said] == lengths.tolist()
+    half, whole = seen["bfloat16"][0], seen["float32"][0]
+    assert half.dtype == torch.bfloat16
+    error = (half.float() - whole).norm() / whole.norm()
+    assert 0 < error < 0.1
+
+
 @pytest.mark.parametrize("bias, length, stopped", [(50.0, 4, True), (-50.0, 9, False)])
 def test_the_end_comes_neither_too_early_nor_never(bias, length, stopped):
     network = make()
