@@ -74,6 +74,7 @@ setup(
         "console_scripts": [
             "fsqdiff-tokenizer-train = espnet_fsqdiff.bin.fsq_tokenizer_train:entry",
             "fsqdiff-cdcd-train = espnet_fsqdiff.bin.cdcd_train:entry",
+            "fsqdiff-token-lm-train = espnet_fsqdiff.bin.token_lm_train:entry",
             "fsqdiff-inference = espnet_fsqdiff.bin.tts_inference:entry",
         ]
     },

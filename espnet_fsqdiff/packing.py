@@ -30,8 +30,8 @@ MAX_YAML_BYTES = 64 * 2**20
 
 # What a packed file is called, by its role; the roles of configurations end so.
 _NAMES = {
-    "train_config": "cdcd/config.yaml",
-    "model_file": "cdcd/model.pth",
+    "train_config": "decoder/config.yaml",
+    "model_file": "decoder/model.pth",
     "tokenizer_config": "tokenizer/config.yaml",
     "tokenizer_file": "tokenizer/model.pth",
     "duration_file": "duration/duration.yaml",
@@ -157,7 +157,7 @@ def pack(
 
     Args:
         outpath: The zip file.
-        files: Files by role: `train_config`, `model_file` (diffusion),
+        files: Files by role: `train_config`, `model_file` (text to tokens),
             `tokenizer_config`, `tokenizer_file`, and if there
             `duration_file`, `inference_config` and `readme` (the model card).
             Relative paths in the configurations start at the working directory.

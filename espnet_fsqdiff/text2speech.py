@@ -1,19 +1,24 @@
 """Text to speech with trained models, for use from Python."""
 
+import dataclasses
+import logging
 import time
 import zlib
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 import torch
 
-from espnet_fsqdiff.diffusion import Sampling
 from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.text_to_token import Spoken, TextToToken
 from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
 from espnet_fsqdiff.tokenizer import SpeechTokenizer
+
+# Where the model finds its place in the text by itself.
+WITHOUT_DURATIONS = ("filler", "prefix")
 
 
 class _Plan(NamedTuple):
@@ -21,8 +26,8 @@ class _Plan(NamedTuple):
 
     Attributes:
         ids: Symbol ids (S,), int64.
-        seed: Of the initial noise.
-        num_frames: Speech frames T.
+        seed: Of what is random.
+        num_frames: Speech frames T; a guess where the model decides.
         durations: Frames of each symbol (S,), or None.
     """
 
@@ -33,25 +38,28 @@ class _Plan(NamedTuple):
 
 
 class Text2Speech:
-    """Text -> durations -> diffusion -> tokens -> mel -> wave.
+    """Text -> durations -> diffusion or language model -> tokens -> mel -> wave.
 
     Args:
-        model: ESPnet model of the diffusion decoder, in eval mode.
+        model: ESPnet model that makes tokens from text, in eval mode.
         text_tokenizer: Text to symbol ids.
         text_expansion: How the model lays text over frames.
         duration: Predicts frames per symbol.
         tokenizer: Decodes tokens to sound.
         speed: Rate of speech; 2 is twice as fast.
-        seed: Of the initial noise, together with the text.
+        seed: Of what is random, together with the text.
         compile: Whether to compile the backbone (`torch.compile`): the first
             call takes a minute, later ones less than without.
         **sampling: num_steps, guidance_scale, ...: those of
-            `diffusion.Sampling`.
+            `diffusion.Sampling`, or of `lm.LMSampling` for a language model.
+
+    Raises:
+        InputError: If tokenizer or options do not belong to the model.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: TextToToken,
         text_tokenizer: TextTokenizer,
         text_expansion: str,
         duration: AbsDuration,
@@ -73,10 +81,9 @@ class Text2Speech:
         self.tokenizer = tokenizer
         self.speed = speed
         self.seed = seed
-        self.sampling = Sampling(**sampling)
+        self.sampling = make_sampling(model.sampling_class, sampling)
         if compile:
-            backbone = model.ema.network.backbone
-            backbone.forward = torch.compile(backbone.forward, dynamic=True)
+            model.compile_network()
 
     @classmethod
     def from_files(
@@ -94,7 +101,7 @@ class Text2Speech:
         """Load what the recipe trained.
 
         Args:
-            train_config: config.yaml of the diffusion decoder.
+            train_config: config.yaml of the diffusion decoder or language model.
             model_file: Its weights.
             tokenizer_config: config.yaml of the speech tokenizer.
             tokenizer_file: Its weights.
@@ -107,10 +114,11 @@ class Text2Speech:
         Raises:
             InputError: If a file is missing or they do not belong together.
         """
-        from espnet_fsqdiff.tasks.cdcd import CDCDTask
         from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
+        from espnet_fsqdiff.tasks.decoders import decoder_task
 
-        model, args = load_model(CDCDTask, train_config, model_file, device)
+        task = decoder_task(train_config)
+        model, args = load_model(task, train_config, model_file, device)
         tokenizer = SpeechTokenizer.from_pretrained(
             tokenizer_config, tokenizer_file, device=device
         )
@@ -150,9 +158,10 @@ class Text2Speech:
 
         Returns:
             For each text a dict with `wav` (L,) float32, `fs`, `tokens` (T,)
-            int64, `durations` (S,) int64 or None, `feat_gen`, the log-mel
+            int64, `complete`, False if a language model did not stop,
+            `durations` (S,) int64 or None, `feat_gen`, the log-mel
             (F, n_mels), `rtf`, the batch's seconds of work per second of
-            speech, and `rtf_sampling`, those of the diffusion alone.
+            speech, and `rtf_sampling`, those of making the tokens alone.
 
         Raises:
             InputError: If a text cannot be spoken.
@@ -160,10 +169,15 @@ class Text2Speech:
         utt_ids = utt_ids or [f"text {i}" for i in range(len(texts))]
         start = time.perf_counter()
         plans = [self._plan(text, name) for text, name in zip(texts, utt_ids)]
-        sampled = self._sample(plans)
+        sampled = self._sample(plans, self.model.speak)
         sampling = time.perf_counter() - start
         results = []
-        for plan, tokens in zip(plans, sampled):
+        for plan, name, (tokens, complete) in zip(plans, utt_ids, sampled):
+            if not complete:
+                logging.warning(
+                    f"{name}: no end within {len(tokens)} tokens, its speech is cut "
+                    "off; train the model longer or raise max_ratio"
+                )
             mel = self.tokenizer.decode_mel(tokens)
             wav = self.vocoder(mel)
             results.append(
@@ -171,6 +185,7 @@ class Text2Speech:
                     wav=wav,
                     fs=self.fs,
                     tokens=tokens,
+                    complete=complete,
                     durations=plan.durations,
                     feat_gen=mel.cpu(),
                 )
@@ -216,7 +231,7 @@ class Text2Speech:
                     )
                 plan = plan._replace(durations=laid)
             plans.append(plan)
-        return self._sample(plans)
+        return self._sample(plans, self.model.generate)
 
     def _plan(self, text: str, name: str, total: Optional[int] = None) -> _Plan:
         ids = self.text_tokenizer.encode(text, utt_id=name)
@@ -228,25 +243,46 @@ class Text2Speech:
                 laid = to_frames(np.ones(len(ids)), total=frames)
         except InputError as e:
             raise InputError(f"{name}: {e}") from None
-        if frames > self.model.network.backbone.max_frames:
+        if frames > self.model.max_frames:
             raise InputError(
                 f"{name}: its text takes {frames} frames, the model holds "
-                f"{self.model.network.backbone.max_frames}; split the text"
+                f"{self.model.max_frames}; split the text"
             )
         # The text decides the noise, wherever in a batch it stands.
         seed = self.seed + zlib.crc32(text.encode())
-        return _Plan(
-            ids, seed, frames, None if self.text_expansion == "filler" else laid
-        )
+        return _Plan(ids, seed, frames, laid if self._lays_text else None)
 
-    def _sample(self, plans: Sequence[_Plan]) -> List[torch.Tensor]:
+    @property
+    def _lays_text(self) -> bool:
+        return self.text_expansion not in WITHOUT_DURATIONS
+
+    def _sample(
+        self, plans: Sequence[_Plan], how: Callable[..., List]
+    ) -> List[Union[torch.Tensor, Spoken]]:
+        """What `model.generate` or `model.speak` gives."""
         durations = None
-        if self.text_expansion != "filler":
+        if self._lays_text:
             durations = [torch.from_numpy(plan.durations) for plan in plans]
-        return self.model.generate(
+        return how(
             [torch.from_numpy(plan.ids) for plan in plans],
             [plan.num_frames for plan in plans],
             durations,
             seeds=[plan.seed for plan in plans],
             sampling=self.sampling,
         )
+
+
+def make_sampling(kind: type, options: Dict[str, Any]) -> Any:
+    """An object of the dataclass `kind`.
+
+    Raises:
+        InputError: If it has no such option.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in options:
+        if name not in known:
+            raise InputError(
+                f"{name} is no option of this model's sampling; it has "
+                f"{', '.join(known)}"
+            )
+    return kind(**options)

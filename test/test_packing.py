@@ -212,11 +212,11 @@ def test_damaged_archive(recipe, tmp_path):
 def test_exchanged_weights_are_noticed(recipe, tmp_path):
     with zipfile.ZipFile(run_pack()) as z:
         contents = {name: z.read(name) for name in z.namelist()}
-    contents["cdcd/model.pth"] = b"other weights"
+    contents["decoder/model.pth"] = b"other weights"
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as z:
         for name, content in contents.items():
             z.writestr(name, content)
-    with pytest.raises(InputError, match="cdcd/model.pth is not what was packed"):
+    with pytest.raises(InputError, match="decoder/model.pth is not what was packed"):
         unpack(tmp_path / "m.zip", tmp_path / "out")
 
 

@@ -146,6 +146,22 @@ def test_option_that_is_no_number(recipe):
     assert done.returncode == 2 and "--nj is a number" in done.stderr
 
 
+def test_the_decoder_names_stages_and_directories(recipe):
+    done = bash("./fsqdiff.sh --decoder gan", recipe)
+    assert done.returncode == 2 and "--decoder 'gan' is unknown" in done.stderr
+    (recipe / "conf").mkdir()
+    (recipe / "conf/train_lm.yaml").write_text("{}\n")
+    for path in ("exp/tokenizer_train_tokenizer/config.yaml", "exp/tok/duration.yaml"):
+        (recipe / path).parent.mkdir(parents=True)
+        (recipe / path).touch()
+    (recipe / "exp/tok").rename(recipe / "exp/duration_train_tokenizer")
+    lm = "./fsqdiff.sh --decoder lm --train_config conf/train_lm.yaml"
+    done = bash(f"{lm} --stage 10 --stop_stage 10", recipe)
+    missing = "exp/lm_stats_train_tokenizer/train/speech_token_shape is missing"
+    assert f"{missing}; run stage 9 (language model statistics)" in done.stderr
+    assert "stage 10 (language model training) failed" in done.stderr
+
+
 def test_missing_cluster_script(recipe):
     done = bash("cmd_backend=slurm ./fsqdiff.sh --stop_stage 1", recipe)
     assert done.returncode == 2

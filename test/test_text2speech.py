@@ -7,10 +7,11 @@ import torch
 
 from espnet_fsqdiff.codebook import FSQCodebook
 from espnet_fsqdiff.data.datadir import read_table
-from espnet_fsqdiff.diffusion import SCHEDULES, CDCDLoss, CDCDNetwork
+from espnet_fsqdiff.diffusion import SCHEDULES, CDCDLoss, CDCDNetwork, Sampling
 from espnet_fsqdiff.duration import DurationTable
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ
+from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import JointHead
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
@@ -67,6 +68,25 @@ def make_model():
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return ESPnetCDCDModel(network, CDCDLoss(SCHEDULES["linear"]())).eval()
+
+
+def make_lm(lay_text=False, stop_bias=0.0):
+    from espnet_fsqdiff.tasks.token_lm import ESPnetTokenLMModel
+
+    torch.manual_seed(0)
+    codebook = FSQCodebook((3, 3, 3))
+    network = TokenLM(
+        codebook,
+        TextEncoder(len(SYMBOLS), dim=16, num_layers=1, positions=False),
+        Qwen2Decoder(32, num_layers=1, num_heads=2),
+        JointHead(32, codebook),
+        lay_text,
+        max_frames=64,
+    )
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    torch.nn.init.constant_(network.stop.bias, stop_bias)
+    return ESPnetTokenLMModel(network, codebook, LMLoss()).eval()
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +226,67 @@ def test_a_rollout_refuses_an_alignment_of_another_text(parts, laid):
 def test_too_few_tokens_name_the_utterance(parts):
     with pytest.raises(InputError, match="^utt_a: .* 5 symbols, 4 frames"):
         make(parts).rollout(["abc"], ["utt_a"], [4])
+
+
+def make_with_lm(parts, text_expansion="prefix", stop_bias=0.0, **options):
+    model = make_lm(text_expansion != "prefix", stop_bias)
+    parts = {**parts, "model": model, "text_expansion": text_expansion}
+    return Text2Speech(**parts, **options)
+
+
+@pytest.mark.parametrize("text_expansion", ["prefix", "duration"])
+def test_a_language_model_speaks_too(parts, text_expansion):
+    tts = make_with_lm(parts, text_expansion, temperature=0.9, min_ratio=0.8)
+    assert tts.sampling == LMSampling(temperature=0.9, min_ratio=0.8)
+    results = tts.batch(TEXTS, NAMES)
+    for text, name, result in zip(TEXTS, NAMES, results):
+        alone = tts(text, name)
+        assert torch.equal(result["tokens"], alone["tokens"])
+        torch.testing.assert_close(result["wav"], alone["wav"])
+        frames = len(result["tokens"])
+        assert result["wav"].shape == (4 * HOP * frames,)
+        predicted = round(parts["duration"].total(tts.text_tokenizer.encode(text)))
+        if text_expansion == "duration":
+            assert frames == predicted == result["durations"].sum()
+            assert result["complete"]
+        else:
+            assert int(0.8 * predicted) <= frames <= 2 * predicted
+            assert result["durations"] is None
+    lengths = [17, 9, 40]
+    assert [len(t) for t in tts.rollout(TEXTS, NAMES, lengths)] == lengths
+
+
+def test_speech_without_an_end_is_told_by_name(parts, caplog):
+    tts = make_with_lm(parts, stop_bias=-50.0, max_ratio=1.5)
+    result = tts("abc", "utt_a")
+    assert not result["complete"] and len(result["tokens"]) == 18  # 1.5 x 12
+    assert "utt_a: no end within 18 tokens" in caplog.text
+    caplog.clear()
+    tts = make_with_lm(parts, stop_bias=50.0, min_ratio=0.5)
+    result = tts("abc", "utt_a")
+    assert result["complete"] and len(result["tokens"]) == 6
+    assert not caplog.text
+
+
+def test_options_are_those_of_the_model(parts):
+    with pytest.raises(InputError, match="num_steps is no option of this model's"):
+        make_with_lm(parts, num_steps=4)
+    with pytest.raises(InputError, match="top_p is no option of this model's"):
+        make(parts, top_p=0.5)
+    with pytest.raises(InputError, match="this model is not compiled"):
+        make_with_lm(parts, compile=True)
+    with pytest.raises(InputError, match="^utt_a: .* the model holds 64; split"):
+        make_with_lm(parts)("abc" * 40, "utt_a")
+
+
+def test_the_command_has_every_option_of_sampling():
+    from dataclasses import fields
+
+    from espnet_fsqdiff.bin.tts_inference import get_parser
+
+    options = {action.dest for action in get_parser()._actions}
+    for kind in (Sampling, LMSampling):
+        assert {field.name for field in fields(kind)} <= options
 
 
 def test_waves_are_written(tmp_path):

@@ -12,7 +12,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outpath", type=Path, required=True, help="the zip file")
     parser.add_argument(
-        "--train_config", required=True, help="config.yaml of the diffusion model"
+        "--train_config",
+        required=True,
+        help="config.yaml of the diffusion or language model",
     )
     parser.add_argument("--model_file", required=True, help="its weights")
     parser.add_argument(

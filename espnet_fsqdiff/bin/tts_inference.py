@@ -1,7 +1,7 @@
 """Synthesise the texts of a data directory with trained models."""
 
-import dataclasses
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -19,7 +19,9 @@ def get_parser():
     parser = config_argparse.ArgumentParser(description=__doc__)
     group = parser.add_argument_group("Files")
     group.add_argument(
-        "--train_config", required=True, help="config.yaml of cdcd_train"
+        "--train_config",
+        required=True,
+        help="config.yaml of cdcd_train or token_lm_train",
     )
     group.add_argument("--model_file", required=True)
     group.add_argument("--tokenizer_config", required=True)
@@ -30,16 +32,29 @@ def get_parser():
         "--tokens_dir", help="True tokens of the set: measures the rollout with them"
     )
     group.add_argument("--output_dir", required=True)
-    group = parser.add_argument_group("Sampling")
-    group.add_argument("--num_steps", type=int, default=25)
-    group.add_argument("--sampler", default="ddim")
-    group.add_argument("--sampler_conf", action=NestedDictAction, default={})
-    group.add_argument("--time_grid", default="uniform")
-    group.add_argument("--guidance_scale", type=float, default=0.5)
-    group.add_argument("--guidance_interval", type=float, nargs=2, default=[0.0, 1.0])
-    group.add_argument("--prior_std", type=float, default=2 / 3)
-    group.add_argument("--temperature", type=float, default=1.0)
-    group.add_argument("--precision", default="float32")
+    # None: the default of the model's own kind of sampling.
+    group = parser.add_argument_group(
+        "Sampling", "Defaults are those of diffusion.Sampling and lm.LMSampling"
+    )
+    group.add_argument("--temperature", type=float, help="Divides the logits")
+    group.add_argument("--precision", help="float32, bfloat16 or float16")
+    group = parser.add_argument_group("Sampling, diffusion")
+    group.add_argument("--num_steps", type=int)
+    group.add_argument("--sampler")
+    group.add_argument("--sampler_conf", action=NestedDictAction)
+    group.add_argument("--time_grid")
+    group.add_argument("--guidance_scale", type=float)
+    group.add_argument("--guidance_interval", type=float, nargs=2)
+    group.add_argument("--prior_std", type=float)
+    group.add_argument("--max_frames", type=int, help="In one call of the network")
+    group = parser.add_argument_group("Sampling, language model")
+    group.add_argument("--top_k", type=int)
+    group.add_argument("--top_p", type=float)
+    group.add_argument("--repetition_window", type=int)
+    group.add_argument("--repetition_ratio", type=float)
+    group.add_argument("--min_ratio", type=float)
+    group.add_argument("--max_ratio", type=float)
+    group = parser.add_argument_group("Speech")
     group.add_argument(
         "--compile",
         type=str2bool,
@@ -63,11 +78,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
     from espnet_fsqdiff.data.datadir import read_table
     from espnet_fsqdiff.diffusion import Sampling
     from espnet_fsqdiff.files import atomic_path
+    from espnet_fsqdiff.lm import LMSampling
     from espnet_fsqdiff.text2speech import Text2Speech
     from espnet_fsqdiff.token_io import write_int_table
     from espnet_fsqdiff.wav_io import WaveWriter
 
-    sampling = [field.name for field in dataclasses.fields(Sampling)]
+    known = {field.name for kind in (Sampling, LMSampling) for field in fields(kind)}
+    sampling = {name: getattr(args, name) for name in sorted(known)}
     tts = Text2Speech.from_files(
         args.train_config,
         args.model_file,
@@ -80,19 +97,21 @@ def main(cmd: Optional[List[str]] = None) -> None:
         speed=args.speed,
         seed=args.seed,
         compile=args.compile,
-        **{name: getattr(args, name) for name in sampling},
+        **{name: value for name, value in sampling.items() if value is not None},
     )
     texts = read_table(Path(args.data_dir) / "text")
     names = list(texts)
     writer = WaveWriter(args.output_dir, tts.fs)
     tokens: Dict[str, object] = {}
     seconds = spoken = 0.0
+    unfinished = 0
     bar = tqdm(total=len(names), unit="utt", disable=None)
     for first in range(0, len(names), args.batch_size):
         part = names[first : first + args.batch_size]
         for name, result in zip(part, tts.batch([texts[n] for n in part], part)):
             writer(name, result["wav"])
             tokens[name] = result["tokens"].numpy()
+            unfinished += not result["complete"]
             length = len(result["wav"]) / tts.fs
             spoken += length
             seconds += length * result["rtf"]
@@ -100,7 +119,9 @@ def main(cmd: Optional[List[str]] = None) -> None:
     bar.close()
     writer.close()
     write_int_table(writer.output_dir / "tokens.txt", tokens)
-    stats = {"rtf": seconds / spoken, **{s: getattr(args, s) for s in sampling}}
+    stats = {"rtf": seconds / spoken, **asdict(tts.sampling)}
+    if unfinished:
+        stats["unfinished"] = unfinished
     if args.tokens_dir is not None:
         stats["rollout_token_accuracy"] = rollout_accuracy(
             tts, texts, Path(args.tokens_dir), args.batch_size

@@ -25,6 +25,7 @@ MEASURES = [
     ),
     Measure("rtf", "Real-time factor", "{:.3f}", "seconds per second of speech"),
     Measure("num_steps", "Sampling steps", "{:g}", ""),
+    Measure("unfinished", "Cut off", "{:d}", "utterances that found no end"),
 ]
 
 TOKEN_MEASURES = [

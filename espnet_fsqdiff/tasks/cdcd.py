@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import zlib
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -43,6 +42,7 @@ from espnet_fsqdiff.tasks.common import (
 )
 from espnet_fsqdiff.tasks.trainer import ResumableTrainer
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.text_to_token import TextToToken
 
 TEXT_EXPANSIONS = ("filler", "uniform", "duration", "alignment")
 
@@ -56,7 +56,7 @@ schedule_choices = ClassChoices("schedule", classes=SCHEDULES, default="linear")
 loss_choices = ClassChoices("loss", classes=dict(cdcd=CDCDLoss), default="cdcd")
 
 
-class ESPnetCDCDModel(AbsESPnetModel):
+class ESPnetCDCDModel(TextToToken, AbsESPnetModel):
     """CDCD as ESPnet's trainer wants it.
 
     Training steps the network; validation and inference use its moving average,
@@ -73,6 +73,8 @@ class ESPnetCDCDModel(AbsESPnetModel):
             utterance at its true length; 0 for none.
         valid_guidance_scale: Guidance of that.
     """
+
+    sampling_class = Sampling
 
     def __init__(
         self,
@@ -148,30 +150,18 @@ class ESPnetCDCDModel(AbsESPnetModel):
             stats[f"accuracy_t{time:g}"] = accuracies[-1]
         stats["accuracy"] = torch.stack(accuracies).mean()
         if self.valid_rollout_steps > 0:
-            stats["rollout_accuracy"] = self._rollout(names, tokens, lengths, *text)
+            sampling = Sampling(
+                num_steps=self.valid_rollout_steps,
+                guidance_scale=self.valid_guidance_scale,
+            )
+            stats["rollout_accuracy"] = self.rollout_accuracy(
+                names, tokens, lengths, *text, sampling
+            )
         return torch.stack(losses).mean(), stats
 
     def _score(self, network, tokens, *rest):
         with cpu_autocast(tokens.device, self.cpu_autocast):
             return self.loss(network, network.codebook, tokens, *rest)
-
-    def _rollout(self, names, tokens, lengths, text, text_lengths, durations):
-        """Share of true tokens that sampling with the true lengths gives."""
-        sampled = self.generate(
-            [ids[:n] for ids, n in zip(text, text_lengths)],
-            lengths.tolist(),
-            durations,
-            seeds=[zlib.crc32(name.encode()) for name in names],
-            sampling=Sampling(
-                num_steps=self.valid_rollout_steps,
-                guidance_scale=self.valid_guidance_scale,
-            ),
-        )
-        right = [
-            (ids.to(true.device) == true[: len(ids)]).float().mean()
-            for ids, true in zip(sampled, tokens)
-        ]
-        return torch.stack(right).mean()
 
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
         """Nothing: tokens need no statistics, only their shapes are collected."""
@@ -180,6 +170,14 @@ class ESPnetCDCDModel(AbsESPnetModel):
     def update_ema(self) -> None:
         """Follow the weights; after every step of the optimizer."""
         self.ema.update(self.network)
+
+    @property
+    def max_frames(self) -> int:
+        return self.network.backbone.max_frames
+
+    def compile_network(self) -> None:
+        backbone = self.ema.network.backbone
+        backbone.forward = torch.compile(backbone.forward, dynamic=True)
 
     def generate(
         self, text, num_frames, durations=None, sampling=Sampling(), **options
@@ -291,6 +289,8 @@ class CDCDTask(AbsTask):
         loss_choices,
     ]
     trainer = ResumableTrainer
+    model_class = ESPnetCDCDModel
+    text_expansions = TEXT_EXPANSIONS  # the first is the default
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -303,9 +303,9 @@ class CDCDTask(AbsTask):
         )
         group.add_argument(
             "--text_expansion",
-            default="filler",
-            choices=TEXT_EXPANSIONS,
-            help="How text is laid over the speech: not at all (filler), evenly, "
+            default=cls.text_expansions[0],
+            choices=cls.text_expansions,
+            help="How text is laid over the speech: not at all, evenly (uniform), "
             "by the duration model, or by the tokenizer's CTC alignment",
         )
         group.add_argument(
@@ -316,7 +316,7 @@ class CDCDTask(AbsTask):
         group.add_argument(
             "--model_conf",
             action=NestedDictAction,
-            default=get_default_kwargs(ESPnetCDCDModel),
+            default=get_default_kwargs(cls.model_class),
             help="Keyword arguments of the ESPnet model",
         )
         group = parser.add_argument_group("Preprocess related")
@@ -359,18 +359,7 @@ class CDCDTask(AbsTask):
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetCDCDModel:
         args.token_list = token_list_of(args)
-        if args.tokenizer_config is not None:
-            args.codebook_conf = fit_tokenizer(
-                args.codebook,
-                args.codebook_conf,
-                read_config(args.tokenizer_config),
-                Path(args.tokenizer_config).with_name("valid.loss.ave.pth"),
-            )
-        codebook = codebook_choices.get_class(args.codebook)(**args.codebook_conf)
-        # The saved configuration stands alone.
-        args.tokenizer_config = None
-        if "tokenizer_file" in args.codebook_conf:
-            args.codebook_conf = {**args.codebook_conf, "tokenizer_file": None}
+        codebook = cls.build_codebook(args)
         text_encoder_class = text_encoder_choices.get_class(args.text_encoder)
         text_encoder = text_encoder_class(
             vocab_size=len(args.token_list), **args.text_encoder_conf
@@ -388,6 +377,23 @@ class CDCDTask(AbsTask):
         return ESPnetCDCDModel(
             CDCDNetwork(text_encoder, backbone, head), loss, **args.model_conf
         )
+
+    @classmethod
+    def build_codebook(cls, args: argparse.Namespace) -> Codebook:
+        """The codebook; refuses a tokenizer whose tokens are not points of it."""
+        if args.tokenizer_config is not None:
+            args.codebook_conf = fit_tokenizer(
+                args.codebook,
+                args.codebook_conf,
+                read_config(args.tokenizer_config),
+                Path(args.tokenizer_config).with_name("valid.loss.ave.pth"),
+            )
+        codebook = codebook_choices.get_class(args.codebook)(**args.codebook_conf)
+        # The saved configuration stands alone.
+        args.tokenizer_config = None
+        if "tokenizer_file" in args.codebook_conf:
+            args.codebook_conf = {**args.codebook_conf, "tokenizer_file": None}
+        return codebook
 
     @classmethod
     def build_optimizers(

@@ -17,8 +17,10 @@ CONFIGS = sorted(
 def task_of(path):
     from espnet_fsqdiff.tasks.cdcd import CDCDTask
     from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
+    from espnet_fsqdiff.tasks.token_lm import TokenLMTask
 
-    return CDCDTask if "cdcd" in path.name else FSQTokenizerTask
+    kind = path.name.split("_")[1].removesuffix(".yaml")
+    return dict(cdcd=CDCDTask, lm=TokenLMTask, tokenizer=FSQTokenizerTask)[kind]
 
 
 def test_there_are_configurations():

@@ -53,9 +53,10 @@ tokenizer_tag=        # name of its directory; by default that of the config
 tokenizer_model=valid.loss.ave.pth
 token_rate=25         # speech tokens a second, as in tokenizer_config
 
-# Diffusion
+# Text to tokens
+decoder=cdcd          # cdcd (diffusion) or lm (language model)
 train_config=conf/train_cdcd.yaml
-train_args=           # further options of cdcd_train
+train_args=           # further options of cdcd_train or token_lm_train
 tag=                  # name of its directory; by default that of the config
 vocoder_config=       # token-to-wave training; none: Griffin-Lim
 
@@ -80,8 +81,8 @@ Stages:
    6 tokenizer training   audio to tokens and back
    7 token extraction     tokens of all sets, aligned with the text
    8 duration table       frames a text token takes
-   9 diffusion statistics lengths
-  10 diffusion training   text to tokens
+   9 diffusion statistics lengths (of either decoder)
+  10 diffusion training   text to tokens, or the language model's training
   11 token-to-wave        trained with --vocoder_config alone
   12 synthesis            of the test sets, from text and from true tokens
   13 scoring              and the report
@@ -110,9 +111,14 @@ for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_exampl
     [[ "${!number}" =~ ^[0-9]+$ ]] || die "option --${number} is a number, not '${!number}'"
 done
 
+case "${decoder}" in
+    cdcd) decoder_name=diffusion decoder_train=cdcd_train ;;
+    lm) decoder_name="language model" decoder_train=token_lm_train ;;
+    *) die "--decoder '${decoder}' is unknown; use cdcd or lm" ;;
+esac
 names=("" "data" "format audio" "drop utterances" "text token list"
     "tokenizer statistics" "tokenizer training" "token extraction" "duration table"
-    "diffusion statistics" "diffusion training" "token-to-wave" "synthesis"
+    "${decoder_name} statistics" "${decoder_name} training" "token-to-wave" "synthesis"
     "scoring" "pack" "upload")
 
 config_tag() { # <config> : conf/tuning/train_cdcd_large.yaml -> train_cdcd_large
@@ -130,11 +136,11 @@ tokens=${dumpdir}/tokens/${tokenizer_tag}
 tokenizer_stats=${expdir}/tokenizer_stats
 tokenizer_exp=${expdir}/tokenizer_${tokenizer_tag}
 duration_exp=${expdir}/duration_${tokenizer_tag}
-cdcd_stats=${expdir}/cdcd_stats_${tokenizer_tag}
-cdcd_exp=${expdir}/cdcd_${tag}
-inference_dir=${cdcd_exp}/${inference_tag}
+decoder_stats=${expdir}/${decoder}_stats_${tokenizer_tag}
+decoder_exp=${expdir}/${decoder}_${tag}
+inference_dir=${decoder_exp}/${inference_tag}
 report=${inference_dir}/report
-packed=${cdcd_exp}/packed/${tag}_${inference_model%.pth}.zip
+packed=${decoder_exp}/packed/${tag}_${inference_model%.pth}.zip
 wall=${expdir}/wall_seconds.txt
 read -r -a all_sets <<< "${train_set} ${valid_set} ${test_sets}"
 read -r -a eval_sets <<< "${test_sets}"
@@ -272,10 +278,10 @@ stage_8() {
         "${text_opts[@]}" --output_dir "${duration_exp}"
 }
 
-cdcd_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
+decoder_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
 for _split in train valid; do
     _set=${_split}_set
-    cdcd_opts+=(
+    decoder_opts+=(
         "--${_split}_data_path_and_name_and_type" "${raw}/${!_set}/text,text,text"
         "--${_split}_data_path_and_name_and_type"
         "${tokens}/${!_set}/tokens.scp,speech_token,kaldi_ark"
@@ -289,26 +295,26 @@ stage_9() {
     need 4 "${token_list}"
     need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
     # shellcheck disable=SC2086
-    ${train_cmd} "${cdcd_stats}/stats.log" \
-        ${python} -m espnet_fsqdiff.bin.cdcd_train --collect_stats true \
+    ${train_cmd} "${decoder_stats}/stats.log" \
+        ${python} -m "espnet_fsqdiff.bin.${decoder_train}" --collect_stats true \
         --train_shape_file "${tokens}/${train_set}/utt2num_tokens" \
         --valid_shape_file "${tokens}/${valid_set}/utt2num_tokens" \
-        --output_dir "${cdcd_stats}" "${cdcd_opts[@]}" ${train_args}
+        --output_dir "${decoder_stats}" "${decoder_opts[@]}" ${train_args}
 }
 
 stage_10() {
     config train_config "${train_config}"
     need 6 "${tokenizer_files[0]}"
     need 8 "${duration_exp}/duration.yaml"
-    need 9 "${cdcd_stats}"/{train,valid}/speech_token_shape
+    need 9 "${decoder_stats}"/{train,valid}/speech_token_shape
     # shellcheck disable=SC2086
-    train "${cdcd_exp}" \
-        ${python} -m espnet_fsqdiff.bin.cdcd_train \
-        --train_shape_file "${cdcd_stats}/train/speech_token_shape" \
-        --valid_shape_file "${cdcd_stats}/valid/speech_token_shape" \
+    train "${decoder_exp}" \
+        ${python} -m "espnet_fsqdiff.bin.${decoder_train}" \
+        --train_shape_file "${decoder_stats}/train/speech_token_shape" \
+        --valid_shape_file "${decoder_stats}/valid/speech_token_shape" \
         --duration_file "${duration_exp}/duration.yaml" \
         --tokenizer_config "${tokenizer_files[0]}" \
-        --resume true --output_dir "${cdcd_exp}" "${cdcd_opts[@]}" ${train_args}
+        --resume true --output_dir "${decoder_exp}" "${decoder_opts[@]}" ${train_args}
 }
 
 stage_11() {
@@ -320,15 +326,15 @@ stage_11() {
 }
 
 model_opts=(
-    --train_config "${cdcd_exp}/config.yaml"
-    --model_file "${cdcd_exp}/${inference_model}"
+    --train_config "${decoder_exp}/config.yaml"
+    --model_file "${decoder_exp}/${inference_model}"
     --tokenizer_config "${tokenizer_files[0]}" --tokenizer_file "${tokenizer_files[1]}"
     --duration_file "${duration_exp}/duration.yaml"
 )
 need_models() {
     need 6 "${tokenizer_files[@]}"
     need 8 "${duration_exp}/duration.yaml"
-    need 10 "${cdcd_exp}/config.yaml" "${cdcd_exp}/${inference_model}"
+    need 10 "${decoder_exp}/config.yaml" "${decoder_exp}/${inference_model}"
 }
 
 stage_12() ( # in a shell of its own: the number of threads is for it alone
@@ -371,7 +377,7 @@ stage_13() {
             --token_stats "${tokens}/${train_set}/stats.json" \
             --duration_stats "${duration_exp}/stats.json" --wall_seconds "${wall}" \
             --curves tokenizer="${tokenizer_exp}/train.log" \
-            --curves diffusion="${cdcd_exp}/train.log" \
+            --curves "${decoder_name}"="${decoder_exp}/train.log" \
             --outdir "${outdir}" --nj "${inference_nj}" \
             --num_examples "${num_examples}" --title "${title:-${PWD##*/egs/} ${tag}}"
         log "Waves of unseen sentences: ${synthesis}/wav"
