@@ -122,6 +122,10 @@ def contrast(
 
     (Satterthwaite's degrees of freedom, at most those of normal theory at 1e6).
 
+    A system that was trained once shows no variance over seeds; it is taken to vary
+    as much as those beside it in the contrast, on average. If all were trained
+    once, utterances alone are resampled.
+
     Args:
         terms: Factor and counts of each figure; all over the same U utterances,
             or some over the whole test set (U = 1).
@@ -177,12 +181,15 @@ def _groups(terms: Sequence[Tuple[float, Counts]]) -> List[List[int]]:
 
 
 def _seed_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:
-    """Variance over seeds and its degrees of freedom; None if any has one seed."""
-    if any(len(c.seeds) < 2 for _, c in terms):
-        return None
-    variances, degrees = [], []
-    for group in _groups(terms):
-        number = len(terms[group[0]][1].seeds)
+    """Variance over seeds and its degrees of freedom; None if all have one seed."""
+    groups = _groups(terms)
+    weights = [sum(terms[i][0] ** 2 for i in group) for group in groups]
+    numbers = [len(terms[group[0]][1].seeds) for group in groups]
+    variances: List[Optional[float]] = []
+    for group, number in zip(groups, numbers):
+        if number < 2:
+            variances.append(None)
+            continue
         draws = _draws(generator, number, resamples)
         total = sum(
             terms[i][0]
@@ -192,10 +199,16 @@ def _seed_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:
             for i in group
         )
         variances.append(float(np.nanvar(total)))
-        degrees.append(number - 1)
-    variance = sum(variances)
-    freedom = sum(v**2 / d for v, d in zip(variances, degrees))
-    return variance, variance**2 / freedom if freedom > 0 else float(sum(degrees))
+    known = [(v, n, w) for v, n, w in zip(variances, numbers, weights) if v is not None]
+    if not known:
+        return None
+    # Of one training and a factor of 1, to stand in for what is trained once.
+    each = sum(v * n / w for v, n, w in known if w) / len(known)
+    single = sum(w for v, w in zip(variances, weights) if v is None)
+    variance = sum(v for v, _, _ in known)
+    freedom = sum(v**2 / (n - 1) for v, n, _ in known)
+    degrees = variance**2 / freedom if freedom > 0 else sum(n - 1 for _, n, _ in known)
+    return variance + single * each, float(degrees)
 
 
 def _utterance_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:

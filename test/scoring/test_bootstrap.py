@@ -100,9 +100,23 @@ def test_one_number_has_no_interval():
     assert found == (3.0, 3.0, 3.0, "nothing") and not found.is_known
 
 
-def test_one_seed_leaves_the_utterances():
-    found = contrast([(1.0, counts(np.eye(3))), (-1.0, counts(np.ones((1, 3)), (5,)))])
-    assert found.over == "utterances"
+def test_one_training_varies_as_those_beside_it():
+    generator = np.random.default_rng(6)
+    trials, held = 200, 0
+    for trial in range(trials):
+        many = drawn(generator, 3, 30, 0.3, 0.1, 0.1)
+        one = drawn(generator, 1, 30, 0.3, 0.1, 0.1)
+        found = contrast(
+            [(1.0, counts(one, (9,))), (-1.0, counts(many))], seed=trial, resamples=300
+        )
+        held += found.low <= 0 <= found.high
+    assert found.over == "seeds and utterances"
+    assert 0.90 <= held / trials <= 1.0
+
+
+def test_one_training_each_leaves_the_utterances():
+    one, other = counts([[1.0, 2.0, 3.0]], (1,)), counts([[1.0, 1.0, 2.0]], (5,))
+    assert contrast([(1.0, one), (-1.0, other)]).over == "utterances"
 
 
 def test_what_does_not_fit_is_refused():
