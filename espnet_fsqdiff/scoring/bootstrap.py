@@ -7,6 +7,7 @@ utterances are in the test set. Each is resampled in turn.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -113,9 +114,10 @@ def contrast(
         V = max(V_seeds + V_utterances - V_cells, V_seeds, V_utterances),
 
     each part from a bootstrap: over the seeds, over the utterances, and over all
-    S * U cells. n things are drawn n - 1 at a time (McCarthy and Snowden, 1985), without
-    which three seeds would show two thirds of their variance. With so few, percentiles of
-    a bootstrap cannot reach as far as they have to; the interval is therefore
+    S * U cells. n things are drawn n - 1 at a time (McCarthy and Snowden, 1985),
+    without which three seeds would show two thirds of their variance. With so few,
+    percentiles of a bootstrap cannot reach as far as they have to; the interval is
+    therefore
 
         estimate -+ t_q(v) sqrt(V),
         v = V^2 / (V_seeds^2 / (S - 1) + V_utterances^2 / (U - 1))
@@ -144,17 +146,16 @@ def contrast(
     if len(columns) > 1:
         raise ValueError(f"figures over {sorted(columns)} utterances in one contrast")
     estimate = sum(factor * c.figure() for factor, c in terms)
-    generator = np.random.default_rng(seed)
     parts = {
-        "seeds": _seed_part(terms, generator, resamples),
-        "utterances": _utterance_part(terms, generator, resamples),
+        "seeds": _seed_part(terms, resamples, seed),
+        "utterances": _utterance_part(terms, resamples, seed),
     }
     known = {name: part for name, part in parts.items() if part is not None}
     if not known:
         return Interval(estimate, estimate, estimate, "nothing")
     variance = sum(v for v, _ in known.values())
     if len(known) == 2:
-        variance -= _cell_variance(terms, generator, resamples)
+        variance -= _cell_variance(terms, resamples, seed)
         variance = max(variance, *(v for v, _ in known.values()))
     over = " and ".join(known)
     if variance == 0:
@@ -165,8 +166,13 @@ def contrast(
     return Interval(estimate, estimate - reach, estimate + reach, over)
 
 
-def _draws(generator: np.random.Generator, number: int, resamples: int) -> np.ndarray:
-    """How often each of `number` things is drawn: (R, number), `number` - 1 in all."""
+@lru_cache(maxsize=8)
+def _draws(number: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each of `number` things is drawn: (R, number), `number` - 1 in all.
+
+    Kept, since a study compares many systems over the same utterances.
+    """
+    generator = np.random.default_rng([seed, number])
     return generator.multinomial(
         number - 1, np.full(number, 1 / number), size=resamples
     ).astype(float)
@@ -180,7 +186,7 @@ def _groups(terms: Sequence[Tuple[float, Counts]]) -> List[List[int]]:
     return list(found.values())
 
 
-def _seed_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:
+def _seed_part(terms, resamples, seed) -> Optional[Tuple[float, float]]:
     """Variance over seeds and its degrees of freedom; None if all have one seed."""
     groups = _groups(terms)
     weights = [sum(terms[i][0] ** 2 for i in group) for group in groups]
@@ -190,7 +196,7 @@ def _seed_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:
         if number < 2:
             variances.append(None)
             continue
-        draws = _draws(generator, number, resamples)
+        draws = _draws(number, resamples, seed)
         total = sum(
             terms[i][0]
             * terms[i][1].resampled(
@@ -211,12 +217,12 @@ def _seed_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:
     return variance + single * each, float(degrees)
 
 
-def _utterance_part(terms, generator, resamples) -> Optional[Tuple[float, float]]:
+def _utterance_part(terms, resamples, seed) -> Optional[Tuple[float, float]]:
     """Variance over utterances and its degrees of freedom; None if there is one."""
     number = terms[0][1].numerator.shape[1]
     if number < 2:
         return None
-    draws = _draws(generator, number, resamples)
+    draws = _draws(number, resamples, seed)
     total = sum(
         factor * c.resampled(np.ones((resamples, len(c.seeds))), draws)
         for factor, c in terms
@@ -224,11 +230,11 @@ def _utterance_part(terms, generator, resamples) -> Optional[Tuple[float, float]
     return float(np.nanvar(total)), float(number - 1)
 
 
-def _cell_variance(terms, generator, resamples) -> float:
+def _cell_variance(terms, resamples, seed) -> float:
     """Variance if every utterance of every training were drawn by itself."""
     variance = 0.0
     for group in _groups(terms):
-        draws = _draws(generator, terms[group[0]][1].numerator.size, resamples)
+        draws = _draws(terms[group[0]][1].numerator.size, resamples, seed)
         total = sum(terms[i][0] * terms[i][1].resampled_cells(draws) for i in group)
         variance += float(np.nanvar(total))
     return variance

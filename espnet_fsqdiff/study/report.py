@@ -15,9 +15,10 @@ from espnet_fsqdiff.study.why import reasons
 METHOD = (
     "Intervals are of 95 %: bootstrap over trainings and over utterances, clustered "
     "both ways, with Student's t for the few trainings; differences are paired by "
-    "utterance, and by seed where both have the same; a variant trained once is taken to "
-    "vary as much as the one it is compared with. A verdict needs an interval "
-    "that leaves out 0; none is corrected for there being many."
+    "utterance, and by seed where both have the same. A variant trained once is taken "
+    "to vary as much as the one it is compared with; its own figures are over "
+    "utterances alone. A verdict needs an interval that leaves out 0; none is "
+    "corrected for there being many."
 )
 EXPECTED = (
     "What the theory expects: more D(E), A(E, r) and path KL are better; near sounds "
