@@ -11,7 +11,6 @@ set -euo pipefail
     --tokenizer_model valid.mel_loss.ave.pth \
     --train_config ../tts1/conf/train_cdcd.yaml \
     --lm_config ../tts1/conf/train_lm.yaml \
-    --decode_config ../tts1/conf/decode.yaml \
     --lm_decode_config ../tts1/conf/decode_lm.yaml \
     --text_opts "--fs 16000 --token_type phn --g2p espeak_ng_english_us_vits_joined --cleaner tacotron,lower" \
     "$@"

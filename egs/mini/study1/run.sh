@@ -12,7 +12,6 @@ set -euo pipefail
     --tokenizer_tag train_tokenizer_demo \
     --train_config ../tts1/conf/train_cdcd_demo.yaml \
     --lm_config ../tts1/conf/train_lm_demo.yaml \
-    --decode_config ../tts1/conf/decode.yaml \
     --lm_decode_config ../tts1/conf/decode_lm.yaml \
     --text_opts "--fs 16000 --token_type char --cleaner lower" \
     "$@"
