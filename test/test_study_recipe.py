@@ -15,6 +15,7 @@ from espnet_fsqdiff.study.measure import read_scores, score_directories
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "egs/TEMPLATE"
+FAKE = Path(__file__).with_name("study_fake_python.py")
 PLAN = """
 updates: 4
 epochs: 2
@@ -128,6 +129,63 @@ def test_recipes_share_the_template(corpus):
     for word in words:
         if word.endswith(".yaml"):
             assert (task / word).is_file(), word
+
+
+FAKE_STAGES = """#!/usr/bin/env bash
+# fsqdiff.sh without training: the model of stage 10 appears, or the run fails.
+set -euo pipefail
+while [ $# -gt 0 ]; do printf -v "${1#--}" '%s' "$2"; shift 2; done
+[ "$(cat stop_at 2> /dev/null)" != "${tag}" ] || exit 1
+echo "train ${tag} ${train_config} ${train_args}" >> calls.txt
+mkdir -p "${expdir}/${decoder}_${tag}"
+touch "${expdir}/${decoder}_${tag}/"{config.yaml,valid.loss.ave.pth}
+"""
+
+
+def calls(recipe, *names):
+    lines = (recipe / "calls.txt").read_text().splitlines()
+    return [line for line in lines if line.split()[0] in names]
+
+
+def test_all_stages_stopped_and_resumed(recipe):
+    plan = PLAN + "    permuted: {args: '--codebook permuted', theory: false}\n"
+    touch(recipe / "conf/variants.yaml", plan + "    lm: {decoder: lm, seeds: [1]}\n")
+    for name, text in (
+        ("python", f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n'),
+        ("fsqdiff.sh", FAKE_STAGES),
+    ):
+        (recipe / name).unlink(missing_ok=True)
+        touch(recipe / name, text)
+        (recipe / name).chmod(0o755)
+    tokens = recipe.parent / "tts1/dump/tokens/train_tokenizer/test/tokens.txt"
+    touch(tokens, "a 1 2\nb 3\nc 4\nd 5\n")
+    touch(recipe / "stop_at", "fsq_seed2")
+    run = "./study.sh --python ./python --nj 2"
+    done = bash(run, recipe)
+    assert done.returncode != 0 and "stage 3 (training) failed" in done.stderr
+    assert len(calls(recipe, "train")) == 3
+    (recipe / "stop_at").unlink()
+    done = bash(run, recipe)
+    assert done.returncode == 0, done.stderr[-2000:]
+    trained = [line.split() for line in calls(recipe, "train")]
+    assert [words[1] for words in trained] == [
+        *("fsq_seed1", "permuted_seed1", "lm_seed1", "fsq_seed2", "permuted_seed2")
+    ]
+    assert trained[2][2] == "conf/train_lm.yaml"
+    assert trained[4][3:7] == ["--codebook", "permuted", "--seed", "2"]
+    spoken = calls(recipe, "tts_inference")
+    assert len(spoken) == 5 and sum("--num_steps 5" in x for x in spoken) == 4
+    assert sum("conf/decode_lm.yaml" in line for line in spoken) == 1
+    assert len(calls(recipe, "resynthesize", "codebook_report")) == 2
+    reference = recipe / "exp/reference/fsq/tokens.txt"
+    assert reference.read_text() == "a 1 2\nb 3\nc 4\n"
+    report = (recipe / "exp/report/results.md").read_text()
+    assert "resynthesis_fsq" in report and "permuted" in report
+    # All is there: nothing is made again.
+    before = len(calls(recipe, "train", "tts_inference"))
+    done = bash(f"{run} --stage 3 --stop_stage 4", recipe)
+    assert done.returncode == 0 and "Nothing is left to train" in done.stdout
+    assert len(calls(recipe, "train", "tts_inference")) == before
 
 
 class Deaf(AbsRecognizer):

@@ -236,16 +236,20 @@ synthesise() { # <training> <decoder> <tokens> <directory> <options>
         --output_dir "$4" $5
 }
 
+pids=()
 in_turn() { # <command>... : in the background once fewer than nj commands run there
-    while [ "$(jobs -rp | wc -l)" -ge "${nj}" ]; do
-        wait -n || return 1
+    while [ "$(jobs -rp | wc -l)" -ge "$((nj > 0 ? nj : 1))" ]; do
+        sleep 0.2
     done
     "$@" &
+    pids+=($!)
 }
-wait_all() { # the first that failed counts
-    while [ -n "$(jobs -p)" ]; do
-        wait -n || return 1
+wait_all() { # for what in_turn began; fails if any of it did
+    local pid failed=0
+    for pid in "${pids[@]}"; do
+        wait "${pid}" || failed=1
     done
+    return "${failed}"
 }
 
 token_kinds() { # the kinds of tokens that the variants use
