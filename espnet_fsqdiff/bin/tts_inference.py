@@ -102,6 +102,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     texts = read_table(Path(args.data_dir) / "text")
     names = list(texts)
     writer = WaveWriter(args.output_dir, tts.fs)
+    sampling_seconds = 0.0
     tokens: Dict[str, object] = {}
     seconds = spoken = 0.0
     unfinished = 0
@@ -115,6 +116,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
             length = len(result["wav"]) / tts.fs
             spoken += length
             seconds += length * result["rtf"]
+            sampling_seconds += length * result["rtf_sampling"]
             bar.update()
     bar.close()
     writer.close()
@@ -123,9 +125,10 @@ def main(cmd: Optional[List[str]] = None) -> None:
     if unfinished:
         stats["unfinished"] = unfinished
     if args.tokens_dir is not None:
-        stats["rollout_token_accuracy"] = rollout_accuracy(
-            tts, texts, Path(args.tokens_dir), args.batch_size
-        )
+        counts = rollout_counts(tts, texts, Path(args.tokens_dir), args.batch_size)
+        stats["rollout_token_accuracy"] = accuracy_of(counts)
+        write_int_table(writer.output_dir / "rollout.txt", counts)
+    stats["rtf_sampling"] = sampling_seconds / spoken
     with atomic_path(writer.output_dir / "stats.json") as aside:
         aside.write_text(json.dumps(stats, indent=1) + "\n")
     print(json.dumps(stats))
@@ -133,6 +136,19 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
 def rollout_accuracy(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int):
     """Share of true tokens that sampling with the true lengths gives."""
+    return accuracy_of(rollout_counts(tts, texts, tokens_dir, batch_size))
+
+
+def accuracy_of(counts) -> float:
+    """Right tokens of all utterances over all tokens."""
+    right, total = (sum(column) for column in zip(*counts.values()))
+    return int(right) / int(total)
+
+
+def rollout_counts(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int):
+    """Right tokens and all tokens (2,) of each utterance, sampled at its true length."""
+    import numpy as np
+
     from espnet_fsqdiff.errors import InputError
     from espnet_fsqdiff.token_io import read_int_table, read_tokens
 
@@ -145,7 +161,7 @@ def rollout_accuracy(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: i
     durations = None
     if tts.text_expansion == "alignment":
         durations = read_int_table(tokens_dir / "durations.txt")
-    names, right, total = list(texts), 0, 0
+    names, counts = list(texts), {}
     for first in range(0, len(names), batch_size):
         part = names[first : first + batch_size]
         sampled = tts.rollout(
@@ -155,9 +171,9 @@ def rollout_accuracy(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: i
             None if durations is None else [durations[n] for n in part],
         )
         for name, ids in zip(part, sampled):
-            right += int((ids.numpy() == true[name]).sum())
-            total += len(true[name])
-    return right / total
+            right = int((ids.numpy() == true[name]).sum())
+            counts[name] = np.array([right, len(true[name])])
+    return counts
 
 
 def entry() -> None:

@@ -1,7 +1,7 @@
 """Text as it is compared, and error rates."""
 
 import re
-from typing import Dict, Sequence
+from typing import Dict, NamedTuple, Sequence
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.text.normalize import lower
@@ -33,6 +33,57 @@ def normalize_text(text: str) -> str:
     return " ".join(text.split())
 
 
+class EditCounts(NamedTuple):
+    """Edits of one utterance and the length of its reference.
+
+    Attributes:
+        char_edits: Characters inserted, deleted or replaced.
+        chars: Characters of the reference, spaces between words among them.
+        word_edits: Words inserted, deleted or replaced.
+        words: Words of the reference.
+    """
+
+    char_edits: int
+    chars: int
+    word_edits: int
+    words: int
+
+
+def edit_counts(reference: str, hypothesis: str) -> EditCounts:
+    """Count the edits of one utterance, as `error_rates` does for a corpus.
+
+    The sums over a corpus, edits over lengths, are its error rates.
+
+    Args:
+        reference: What was to be said.
+        hypothesis: What was recognised, perhaps nothing.
+
+    Raises:
+        InputError: The reference has no word.
+    """
+    import jiwer
+
+    wanted, heard = _with_words(reference), normalize_text(hypothesis)
+    counts = []
+    for found in (
+        jiwer.process_characters(wanted, heard),
+        jiwer.process_words(wanted, heard),
+    ):
+        changed = found.substitutions + found.deletions
+        counts += [changed + found.insertions, changed + found.hits]
+    return EditCounts(*counts)
+
+
+def _with_words(reference: str) -> str:
+    words = normalize_text(reference)
+    if not words:
+        raise InputError(
+            f"the reference text {reference!r} has no word to compare with; "
+            "write its words out or remove the utterance"
+        )
+    return words
+
+
 def error_rates(
     references: Sequence[str], hypotheses: Sequence[str]
 ) -> Dict[str, float]:
@@ -58,14 +109,8 @@ def error_rates(
 
     if not references or len(references) != len(hypotheses):
         raise ValueError(f"{len(references)} references, {len(hypotheses)} hypotheses")
-    reference = [normalize_text(t) for t in references]
+    reference = [_with_words(t) for t in references]
     hypothesis = [normalize_text(t) for t in hypotheses]
-    for raw, words in zip(references, reference):
-        if not words:
-            raise InputError(
-                f"the reference text {raw!r} has no word to compare with; "
-                "write its words out or remove the utterance"
-            )
     return {
         "cer": float(jiwer.cer(reference, hypothesis)),
         "wer": float(jiwer.wer(reference, hypothesis)),

@@ -1,6 +1,5 @@
 """The pictures of the report; matplotlib is imported when one is drawn."""
 
-from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
@@ -9,46 +8,12 @@ import torch
 from espnet_fsqdiff.diffusion.samplers import ddim
 from espnet_fsqdiff.diffusion.schedule import LinearSchedule, Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
-from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.plotting import COLOURS, INK, new_figure, save, tidy
 from espnet_fsqdiff.theory.path_measure import path_kl
 from espnet_fsqdiff.theory.points import grid_points, seeded, uniform_points
 from espnet_fsqdiff.theory.toy import exact_denoiser
 
-INK = "#22303c"
-COLOURS = ["#b4532a", "#2a6f97", "#6a8d3a", "#8c5aa8", "#b08900", "#4d4d4d"]
 Rows = Sequence[Mapping[str, Any]]
-
-
-def new_figure(width: float, height: float):
-    """A figure without display or global state, and with fixed SVG ids."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["svg.hashsalt"] = "fsq"
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save(figure, path: Path) -> None:
-    """Write `path`.png and `path`.svg."""
-    for kind in ("png", "svg"):
-        with atomic_path(path.with_name(f"{path.name}.{kind}")) as aside:
-            metadata = {"Date": None} if kind == "svg" else None
-            figure.savefig(
-                aside, format=kind, dpi=130, facecolor="white", metadata=metadata
-            )
-
-
-def _tidy(axis, title: str, xlabel: str = "", ylabel: str = "") -> None:
-    axis.set_title(title, loc="left", fontsize=9, color=INK)
-    axis.set_xlabel(xlabel, fontsize=8, color=INK)
-    axis.set_ylabel(ylabel, fontsize=8, color=INK)
-    axis.tick_params(labelsize=7, colors=INK)
-    axis.grid(alpha=0.25, lw=0.5)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
 
 
 def trajectories(num_paths: int = 40, num_steps: int = 100, t_regions: float = 0.2):
@@ -97,7 +62,7 @@ def trajectories(num_paths: int = 40, num_steps: int = 100, t_regions: float = 0
         )
         axis.set_xlim(-1.8, 1.8)
         axis.set_ylim(-1.8, 1.8)
-        _tidy(axis, name)
+        tidy(axis, name)
         axis.grid(False)
     return figure
 
@@ -125,7 +90,7 @@ def kl_against_distance(schedules: Mapping[str, Schedule], rows: Rows):
         axis.set_yscale("log")
         axis.set_xticks([0.5, 1, 2], ["0.5", "1", "2"])
         axis.minorticks_off()
-        _tidy(axis, name, "|a - b|", "path KL, nats")
+        tidy(axis, name, "|a - b|", "path KL, nats")
     axes[0].legend(fontsize=7, frameon=False)
     return figure
 
@@ -138,7 +103,7 @@ def distance_histograms(samples: Mapping[str, np.ndarray]):
         axis.hist(values, bins=40, color=COLOURS[1], alpha=0.8)
         axis.axvline(2 / (base - 1), color=COLOURS[0], lw=1.5)
         axis.set_yticks([])
-        _tidy(axis, f"base {base}, n = {n}", "D(E)")
+        tidy(axis, f"base {base}, n = {n}", "D(E)")
     return figure
 
 
@@ -153,7 +118,7 @@ def accuracy_curves(rows: Rows, e8: Rows):
             axis.plot(r, [x["A"] for x in own], color=colour, lw=1.2, label=f"n = {n}")
             axis.plot(r, [x["soft A"] for x in own], color=colour, lw=0.8, ls=":")
         axis.set_xscale("log")
-        _tidy(axis, f"base {base}: A, dotted soft A", "r = alpha / sigma")
+        tidy(axis, f"base {base}: A, dotted soft A", "r = alpha / sigma")
     axes[0].legend(fontsize=7, frameon=False)
     r = [x["r"] for x in e8]
     axes[2].errorbar(
@@ -166,7 +131,7 @@ def accuracy_curves(rows: Rows, e8: Rows):
         ms=3,
     )
     axes[2].axhline(0, color=INK, lw=0.8)
-    _tidy(axes[2], "A of E8 - A of the 3^8 grid", "r")
+    tidy(axes[2], "A of E8 - A of the 3^8 grid", "r")
     return figure
 
 
@@ -188,7 +153,7 @@ def prior_curves(rows: Rows):
                 ms=3,
                 label=name,
             )
-        _tidy(axis, key, "r = alpha / sigma", "A")
+        tidy(axis, key, "r = alpha / sigma", "A")
     axes[0].legend(fontsize=6, frameon=False)
     return figure
 
@@ -223,7 +188,7 @@ def toy_curves(rows: Rows):
         axis.set_xticks([5, 8, 12, 25], ["5", "8", "12", "25"])
         axis.minorticks_off()
         axis.legend(fontsize=6, frameon=False)
-        _tidy(axis, name, "steps", "log KL")
+        tidy(axis, name, "steps", "log KL")
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     return figure
@@ -242,7 +207,7 @@ def criteria_scatter(rows: Rows):
                 axis.scatter(x, y, s=18, color=COLOURS[i % len(COLOURS)], label=book)
         axis.axhline(0, color=INK, lw=0.6)
         axis.axvline(0, color=INK, lw=0.6)
-        _tidy(axis, "", f"{criterion} / grid's - 1", f"{outcome} - grid's")
+        tidy(axis, "", f"{criterion} / grid's - 1", f"{outcome} - grid's")
     axis.legend(fontsize=6, frameon=False)
     return figure
 

@@ -1,0 +1,1 @@
+../../TEMPLATE/study1/study.sh

@@ -1,0 +1,1 @@
+"""Comparing decoders trained from the same corpus: plan, scores, verdicts, report."""
