@@ -1,6 +1,6 @@
 """Stage 2: D(E) of random codebooks, of the grid, and by gradient ascent."""
 
-from typing import Tuple
+from typing import List, Tuple
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ SIZES = [(base, n) for base in (2, 3) for n in (2, 3, 4, 8)]
 ASCENTS = [(2, 2), (2, 3), (2, 4), (2, 5), (2, 6), (3, 2), (3, 3), (4, 2), (5, 2)]
 # Of codebooks larger than this, D is the mean over that many of their tokens.
 LOOKED_AT = 512
+# The largest codebooks are drawn in parts, or one process would work on alone.
+PARTS = 8
 
 
 def random_distances(base: int, dim: int, number: int, seed: int) -> np.ndarray:
@@ -44,6 +46,25 @@ def random_distances(base: int, dim: int, number: int, seed: int) -> np.ndarray:
         mean = torch.linalg.vector_norm(moved, dim=-1).mean(-1)
         values[first : first + count] = mean.numpy()
     return values
+
+
+def random_samples(work: Work) -> List[np.ndarray]:
+    """D of random codebooks (number,), for each of `SIZES`."""
+    jobs = []
+    for base, n in SIZES:
+        parts = PARTS if base**n > 1000 else 1
+        shares = np.array_split(np.arange(work.budget.codebooks), parts)
+        jobs += [
+            (base, n, len(share), base * 10 + n + 100 * part)
+            for part, share in enumerate(shares)
+        ]
+    # The long ones first.
+    jobs.sort(key=lambda job: -(job[0] ** job[1]))
+    found = parallel(random_distances, jobs, work.nj, "random codebooks")
+    return [
+        np.concatenate([d for job, d in zip(jobs, found) if job[:2] == size])
+        for size in SIZES
+    ]
 
 
 def ascent(base: int, dim: int, number: int, steps: int) -> Tuple[dict, torch.Tensor]:
@@ -84,8 +105,7 @@ def ascent(base: int, dim: int, number: int, steps: int) -> Tuple[dict, torch.Te
 def run(work: Work) -> None:
     """Write `distance_random`, `distance_ascent` and `distance_samples.npz`."""
     budget = work.budget
-    arguments = [(base, n, budget.codebooks, base * 10 + n) for base, n in SIZES]
-    found = parallel(random_distances, arguments, work.nj, "random codebooks")
+    found = random_samples(work)
     rows = []
     for (base, n), values in zip(SIZES, found):
         grid = 2 / (base - 1)
