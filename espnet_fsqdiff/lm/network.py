@@ -183,7 +183,8 @@ class TokenLM(nn.Module):
         if given.laid is not None:
             at = places.unsqueeze(-1).expand(-1, -1, given.laid.size(-1))
             x = x + given.laid.gather(1, at)
-        return self.dropout(x)
+        # In mixed precision, what layers add to is kept in full precision.
+        return self.dropout(x.float())
 
     def read(
         self,
