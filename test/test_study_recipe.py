@@ -15,7 +15,6 @@ from espnet_fsqdiff.study.measure import read_scores, score_directories
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "egs/TEMPLATE"
-FAKE = Path(__file__).with_name("study_fake_python.py")
 PLAN = """
 updates: 4
 epochs: 2
@@ -131,61 +130,109 @@ def test_recipes_share_the_template(corpus):
             assert (task / word).is_file(), word
 
 
+# fsqdiff.sh without training: the configuration of stage 10 appears, or it fails.
 FAKE_STAGES = """#!/usr/bin/env bash
-# fsqdiff.sh without training: the model of stage 10 appears, or the run fails.
 set -euo pipefail
 while [ $# -gt 0 ]; do printf -v "${1#--}" '%s' "$2"; shift 2; done
 [ "$(cat stop_at 2> /dev/null)" != "${tag}" ] || exit 1
-echo "train ${tag} ${train_config} ${train_args}" >> calls.txt
+echo "train ${decoder} ${tag} ${train_config} ${train_args}" >> calls.txt
 mkdir -p "${expdir}/${decoder}_${tag}"
-touch "${expdir}/${decoder}_${tag}/"{config.yaml,valid.loss.ave.pth}
+"""
+
+# Commands that leave empty results. What the study lists is fixed here; what it
+# lists in truth is tested without a shell.
+FAKE_PYTHON = """#!/usr/bin/env bash
+if [ "$2" = espnet_fsqdiff.bin.run_local ]; then
+    exec "${@:4}"
+fi
+echo "${@:2}" >> calls.txt
+option() { # <name> <word>... : the word after it
+    local name=$1
+    shift
+    while [ "$1" != "${name}" ]; do shift; done
+    echo "$2"
+}
+trained() {
+    cat << EOF
+cdcd_fsq_seed1|fsq|fsq_seed1|cdcd|fsq|true|--codebook fsq --seed 1
+cdcd_dealt_seed1|dealt|dealt_seed1|cdcd|fsq|false|--codebook permuted --seed 1
+lm_lm_seed1|lm|lm_seed1|lm|fsq|false|--seed 1
+EOF
+}
+spoken() {
+    cat << EOF
+cdcd_fsq_seed1|cdcd|fsq|exp/cdcd_fsq_seed1/steps5|--num_steps 5 --seed 1
+lm_lm_seed1|lm|fsq|exp/lm_lm_seed1/sampled|--seed 1
+EOF
+}
+case "$2 $3" in
+    *study\\ trainings)
+        trained | while IFS='|' read -r directory rest; do
+            if [[ " $* " = *" --all "* ]] || [ ! -e "exp/${directory}/done" ]; then
+                echo "${directory}|${rest}"
+            fi
+        done ;;
+    *study\\ finish) touch "exp/$(option --directory "$@")/done" ;;
+    *study\\ syntheses)
+        spoken | while IFS='|' read -r training decoder tokens directory options; do
+            if [ ! -e "${directory}/stats.json" ]; then
+                echo "${training}|${decoder}|${tokens}|${directory}|${options}"
+            fi
+        done ;;
+    *tts_inference* | *resynthesize*)
+        directory=$(option --output_dir "$@")
+        [ "$(cat fail_at 2> /dev/null)" != "${directory}" ] || exit 3
+        mkdir -p "${directory}" && touch "${directory}/stats.json" ;;
+    *study\\ score) touch exp/reference/original/utterances.csv ;;
+    *codebook_report*) mkdir -p exp/theory && touch "$(option --output "$@")" ;;
+    *study\\ test_set) mkdir -p exp/test_set && echo "b two" > exp/test_set/text
+        echo "b b.wav" > exp/test_set/wav.scp ;;
+esac
 """
 
 
-def calls(recipe, *names):
+def calls(recipe, name):
     lines = (recipe / "calls.txt").read_text().splitlines()
-    return [line for line in lines if line.split()[0] in names]
+    return [line for line in lines if line.startswith(name)]
 
 
 def test_all_stages_stopped_and_resumed(recipe):
-    plan = PLAN + "    permuted: {args: '--codebook permuted', theory: false}\n"
-    touch(recipe / "conf/variants.yaml", plan + "    lm: {decoder: lm, seeds: [1]}\n")
-    for name, text in (
-        ("python", f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n'),
-        ("fsqdiff.sh", FAKE_STAGES),
-    ):
+    for name, text in (("python", FAKE_PYTHON), ("fsqdiff.sh", FAKE_STAGES)):
         (recipe / name).unlink(missing_ok=True)
         touch(recipe / name, text)
         (recipe / name).chmod(0o755)
-    tokens = recipe.parent / "tts1/dump/tokens/train_tokenizer/test/tokens.txt"
-    touch(tokens, "a 1 2\nb 3\nc 4\nd 5\n")
-    touch(recipe / "stop_at", "fsq_seed2")
+    touch(
+        recipe.parent / "tts1/dump/tokens/train_tokenizer/test/tokens.txt",
+        "a 1 2\nb 3\nc 4\n",
+    )
+    touch(recipe / "exp/cdcd_fsq_seed1/training.json")
     run = "./study.sh --python ./python --nj 2"
+    for name, place, stage in (
+        ("stop_at", "dealt_seed1", "3 (training)"),
+        ("fail_at", "exp/lm_lm_seed1/sampled", "4 (synthesis)"),
+    ):
+        touch(recipe / name, place)
+        done = bash(run, recipe)
+        assert done.returncode != 0 and f"stage {stage} failed" in done.stderr
+        (recipe / name).unlink()
     done = bash(run, recipe)
-    assert done.returncode != 0 and "stage 3 (training) failed" in done.stderr
-    assert len(calls(recipe, "train")) == 3
-    (recipe / "stop_at").unlink()
-    done = bash(run, recipe)
-    assert done.returncode == 0, done.stderr[-2000:]
-    trained = [line.split() for line in calls(recipe, "train")]
-    assert [words[1] for words in trained] == [
-        *("fsq_seed1", "permuted_seed1", "lm_seed1", "fsq_seed2", "permuted_seed2")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing is left to train" in done.stdout
+    assert calls(recipe, "train ") == [
+        "train cdcd fsq_seed1 conf/train_cdcd.yaml --codebook fsq --seed 1",
+        "train cdcd dealt_seed1 conf/train_cdcd.yaml --codebook permuted --seed 1",
+        "train lm lm_seed1 conf/train_lm.yaml --seed 1",
     ]
-    assert trained[2][2] == "conf/train_lm.yaml"
-    assert trained[4][3:7] == ["--codebook", "permuted", "--seed", "2"]
-    spoken = calls(recipe, "tts_inference")
-    assert len(spoken) == 5 and sum("--num_steps 5" in x for x in spoken) == 4
-    assert sum("conf/decode_lm.yaml" in line for line in spoken) == 1
-    assert len(calls(recipe, "resynthesize", "codebook_report")) == 2
-    reference = recipe / "exp/reference/fsq/tokens.txt"
-    assert reference.read_text() == "a 1 2\nb 3\nc 4\n"
-    report = (recipe / "exp/report/results.md").read_text()
-    assert "resynthesis_fsq" in report and "permuted" in report
-    # All is there: nothing is made again.
-    before = len(calls(recipe, "train", "tts_inference"))
-    done = bash(f"{run} --stage 3 --stop_stage 4", recipe)
-    assert done.returncode == 0 and "Nothing is left to train" in done.stdout
-    assert len(calls(recipe, "train", "tts_inference")) == before
+    spoken = calls(recipe, "espnet_fsqdiff.bin.tts_inference")
+    # The one that failed is made again, the other is not.
+    configs = sorted(line.split()[2] for line in spoken)
+    assert configs == ["conf/decode.yaml"] + 2 * ["conf/decode_lm.yaml"]
+    assert sum("--num_steps 5" in line for line in spoken) == 1
+    assert len(calls(recipe, "espnet_fsqdiff.bin.resynthesize")) == 1
+    assert (recipe / "exp/reference/fsq/tokens.txt").read_text() == "b 3\n"
+    assert len(calls(recipe, "espnet_fsqdiff.bin.codebook_report")) == 1
+    (report,) = calls(recipe, "espnet_fsqdiff.bin.study report")
+    assert "--reference resynthesis_fsq=exp/reference/fsq" in report
 
 
 class Deaf(AbsRecognizer):
