@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent
 # plain pip, on Python >= 3.12.
 INSTALL_REQUIRES = [
     "kaldiio>=2.18.0",
+    "num2words>=0.5.13",
     "numpy<2.4",  # ESPnet's chunk iterators break on 2.4
     "pyyaml>=5.1.2",
     "scipy>=1.10",

@@ -1,4 +1,4 @@
-"""Text cleaners: ESPnet's by name, and `lower` of our own."""
+"""Text cleaners: ESPnet's by name, `lower` and `spoken_english` of our own."""
 
 import re
 import unicodedata
@@ -6,6 +6,8 @@ import warnings
 from typing import Callable, List, Sequence, Union
 
 from espnet_fsqdiff.errors import InputError
+
+SPOKEN_ENGLISH = "spoken_english"
 
 # What typography writes for characters that a keyboard has.
 _PLAIN = str.maketrans(
@@ -43,7 +45,8 @@ def build_cleaner(cleaner: Union[None, str, Sequence[str]]) -> Callable[[str], s
     """Return a function that applies cleaners one after the other.
 
     Args:
-        cleaner: Names, in a list or separated by commas: `lower` or those of
+        cleaner: Names, in a list or separated by commas: `lower`, `spoken_english`
+            (:func:`~espnet_fsqdiff.text.english.spoken_english`) or those of
             ESPnet's `TextCleaner`. ESPnet's `tacotron` spells out numbers and
             abbreviations of English, turns `-` into a space and `;` and `:` into
             commas, drops brackets and quotation marks and writes upper case:
@@ -65,6 +68,10 @@ def build_cleaner(cleaner: Union[None, str, Sequence[str]]) -> Callable[[str], s
 def _build_step(name: str) -> Callable[[str], str]:
     if name == "lower":
         return lower
+    if name == SPOKEN_ENGLISH:
+        from espnet_fsqdiff.text.english import spoken_english
+
+        return spoken_english
     # ESPnet's cleaners load number spelling and transliteration tables: 2 s.
     with warnings.catch_warnings():
         # tacotron_cleaner compares with `is not`; nothing to us.
@@ -76,6 +83,7 @@ def _build_step(name: str) -> Callable[[str], str]:
         step("a")
     except RuntimeError as e:
         raise InputError(
-            f"--cleaner {name}: {e}; choose lower, tacotron or another of ESPnet's"
+            f"--cleaner {name}: {e}; choose lower, {SPOKEN_ENGLISH}, tacotron or "
+            "another of ESPnet's"
         ) from None
     return step

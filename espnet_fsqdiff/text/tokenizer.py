@@ -1,17 +1,23 @@
 """Text to text tokens and their numbers, with nothing dropped in silence."""
 
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import Container, List, Optional, Sequence, Union
 
 import numpy as np
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
-from espnet_fsqdiff.text.normalize import build_cleaner
+from espnet_fsqdiff.text.normalize import (
+    SPOKEN_ENGLISH,
+    build_cleaner,
+    cleaner_names,
+)
 from espnet_fsqdiff.text.phonemes import JOINED, JoinedPhonemes
 
 EDGE_SYMBOL = "<sos/eos>"
 TOKEN_TYPES = ("char", "bpe", "phn")
+# What a punctuation mark becomes where the token list does not have it.
+WEAKER_MARKS = {";": ",", ":": ",", "!": ".", "?": ".", ",": "", ".": "", "'": ""}
 
 
 def read_token_list(path: Union[str, Path]) -> List[str]:
@@ -77,6 +83,7 @@ class TextTokenizer:
         self.token_type = token_type
         self.edge_symbol = edge_symbol
         self._clean = build_cleaner(cleaner)
+        self._spoken = SPOKEN_ENGLISH in cleaner_names(cleaner)
         self._cutter = _build_cutter(token_type, g2p, bpemodel)
         if isinstance(token_list, (str, Path)):
             self.token_list = read_token_list(token_list)
@@ -105,14 +112,18 @@ class TextTokenizer:
             for `char`.
 
         Raises:
-            InputError: Nothing is left of the text.
+            InputError: Nothing is left of the text, or `spoken_english` has found a
+                character that cannot be spoken.
         """
-        clean = self._clean(text)
+        try:
+            clean = self._clean(text)
+        except InputError as e:
+            raise InputError(f"{_name(utt_id)}{e}") from None
         tokens = [t for t in self._cutter.text2tokens(clean) if t] if clean else []
         if not tokens:
             raise InputError(
-                f"{_name(utt_id)}the text {text!r} is empty after cleaning; write "
-                "what is said or remove the utterance"
+                f"{_name(utt_id)}the text {_quote(text)} is empty after cleaning; "
+                "write what is said or remove the utterance"
             )
         return tokens
 
@@ -130,6 +141,9 @@ class TextTokenizer:
     def encode(self, text: str, utt_id: Optional[str] = None) -> np.ndarray:
         """Turn a text into token numbers.
 
+        With the cleaner `spoken_english`, marks that the list does not have give way
+        to those that it has, see :func:`known_marks`.
+
         Args:
             text: Raw text.
             utt_id: Names the utterance in messages.
@@ -144,15 +158,31 @@ class TextTokenizer:
         if not self._ids:
             raise InputError("this tokenizer was made without a token list; give one")
         tokens = self.text2tokens(text, utt_id)
+        if self._spoken:
+            tokens = known_marks(tokens, self._ids)
         unknown = self.unknown(tokens)
         if unknown:
             raise InputError(
-                f"{_name(utt_id)}{unknown_message(unknown)} in {text!r}; "
+                f"{_name(utt_id)}{unknown_message(unknown)} in {_quote(text)}; "
                 f"{mend(unknown)}"
             )
         if self.edge_symbol is not None:
             tokens = [self.edge_symbol, *tokens, self.edge_symbol]
         return np.array([self._ids[t] for t in tokens], dtype=np.int64)
+
+
+def known_marks(tokens: Sequence[str], known: Container[str]) -> List[str]:
+    """Put weaker marks for those that a token list does not have.
+
+    `;` and `:` become a comma, `!` and `?` a stop; what remains unknown goes.
+    """
+    fitted = []
+    for token in tokens:
+        while token not in known and token in WEAKER_MARKS:
+            token = WEAKER_MARKS[token]
+        if token:
+            fitted.append(token)
+    return fitted
 
 
 def unknown_message(unknown: Sequence[str]) -> str:
@@ -163,12 +193,17 @@ def unknown_message(unknown: Sequence[str]) -> str:
 def mend(unknown: Sequence[str]) -> str:
     """Say what to do about unknown symbols."""
     if any(c.isdigit() for t in unknown for c in t):
-        return "spell the number out or use a cleaner that does (tacotron)"
+        return "spell the number out or use a cleaner that does (spoken_english)"
     return "correct the text, or choose a --cleaner that replaces it"
 
 
 def _name(utt_id: Optional[str]) -> str:
     return "" if utt_id is None else f"{utt_id}: "
+
+
+def _quote(text: str, most: int = 80) -> str:
+    """A text in quotes, shortened to fit a line."""
+    return repr(text if len(text) <= most else f"{text[:most]}...")
 
 
 def _build_cutter(
