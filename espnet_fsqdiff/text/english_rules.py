@@ -25,7 +25,7 @@ def _any(words) -> str:
     return "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True))
 
 
-_DOMAIN = rf"(?:[A-Za-z0-9-]+\.)+(?:{_any(table.TOP_DOMAINS)})"
+_DOMAIN = rf"(?:[A-Za-z0-9-]{{1,63}}\.){{1,8}}(?:{_any(table.TOP_DOMAINS)})"
 _MONTH = rf"({_any(table.MONTHS)})"
 _DAY = r"(0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
 # The stop of a short month; of a whole one it would end the sentence.
@@ -40,16 +40,16 @@ _PER = rf"(?:/({_any([*table.UNITS, *table.PER])})(?!\w))?"
 
 
 def _rule(pattern: str, speak) -> Rule:
-    """A rule; `speak` may also be the words themselves, with groups as `\\1`."""
+    """A rule; `speak` may also be the words themselves."""
     if isinstance(speak, str):
-        return Rule(re.compile(pattern), lambda m: m.expand(speak))
+        return Rule(re.compile(pattern), lambda m: speak)
     return Rule(re.compile(pattern), speak)
 
 
 RULES: List[Rule] = [
     # Addresses come first: all their signs are said.
     _rule(r"(?<![\w@])(?:https?://|www\.)[^\s<>\"]+", forms.address),
-    _rule(rf"(?<!\w)(?:mailto:)?[\w.+-]+@{_DOMAIN}\b", forms.address),
+    _rule(rf"(?<!\w)(?:mailto:)?[\w.+-]{{1,64}}@{_DOMAIN}\b", forms.address),
     _rule(rf"(?<![\w@.-]){_DOMAIN}\b(?:/[^\s<>\"]*)?", forms.address),
     _rule(
         rf"(?<![\w/])(?:{_any(table.IDIOMS)})(?![\w/])", lambda m: table.IDIOMS[m[0]]
@@ -89,7 +89,7 @@ RULES: List[Rule] = [
     ),
     # Times; first the dash between two of them.
     _rule(r"(?<=[0-9]) ?- ?(?=[0-9]{1,2}(?::[0-9]{2}| ?[ap]\.?m\b))", " to "),
-    _rule(r"(?<=[0-9] [ap]m|.[0-9][ap]m) ?- ?(?=[0-9])", " to "),
+    _rule(r"(?:(?<=[0-9] [ap]m)|(?<=[0-9][ap]m)) ?- ?(?=[0-9])", " to "),
     _rule(
         r"(?<![\w:.,])([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?"
         rf"(?:{_HALF}|(?![\w:]))",
@@ -99,8 +99,8 @@ RULES: List[Rule] = [
     # Money.
     _rule(
         rf"(?P<article>\b[Aa] )?(?P<minus>-)?(?:\bUS)?{_SIGN} ?"
-        rf"(?P<low>{numbers.NUMBER})(?: ?- ?(?P=sign)?(?P<high>{numbers.NUMBER}))?{_SCALE}"
-        rf"{_PER.replace('/(', '/(?P<per>')}",
+        rf"(?P<low>{numbers.NUMBER})(?: ?- ?(?P=sign)?(?P<high>{numbers.NUMBER}))?"
+        rf"{_SCALE}{_PER.replace('/(', '/(?P<per>')}",
         lambda m: forms.money(m)
         + (f" per {forms.per_name(m['per'])}" if m["per"] else ""),
     ),
@@ -134,7 +134,7 @@ RULES: List[Rule] = [
         rf"({numbers.QUANTITY})([ -]?){_UNIT}{_PER}(?:(?<=[a-z])\.(?=[,;]| [a-z0-9]))?",
         forms.measure,
     ),
-    _rule(r"([0-9]+) ?× ?(?=[0-9])", r"\1 times "),
+    _rule(r"(?<=[0-9]) ?× ?(?=[0-9])", " times "),
     _rule(r"(?<=[0-9]) ?\* ?(?=[0-9])", " times "),
     _rule(r"(?<=[0-9]) / (?=[0-9])", " divided by "),
     _rule(r"(?<=[0-9]) - (?=[0-9.,]+ ?=)", " minus "),
@@ -184,7 +184,7 @@ RULES: List[Rule] = [
         lambda m: numbers.ordinal(m[1]),
     ),
     _rule(
-        r"(?:(?<=\b[Ii]n )|(?<=year )|(?<=ince ))(10[1-9][0-9])(?![\w.,])",
+        r"(?:(?<=\b[Ii]n )|(?<=year )|(?<=ince ))(10[1-9][0-9])(?!\w|[.,/-][0-9])",
         lambda m: numbers.year(m[1]),
     ),
     _rule(
@@ -192,7 +192,7 @@ RULES: List[Rule] = [
         lambda m: numbers.year(m[1]),
     ),
     _rule(
-        r"([0-9]+):([0-9]+)",
+        r"(?<![0-9])([0-9]+):([0-9]+)",
         lambda m: f"{numbers.cardinal(m[1])} to {numbers.cardinal(m[2])}",
     ),
     _rule(r"(?<=[0-9])(?=[A-Za-z])", " "),
