@@ -15,8 +15,9 @@ WORD, CLAUSE, SENTENCE, PARAGRAPH, END = (
     "end",
 )
 
-# A row of words without a stop is cut after so many, so that memory stays bounded.
-MAX_WORDS = 400
+# A row of words without a stop is cut near its middle once it has so many
+# characters, so that memory stays bounded.
+MAX_CHARS = 4000
 # So is a row of characters without a blank.
 MAX_WORD_CHARS = 1000
 _BLOCK_CHARS = 1 << 16
@@ -112,15 +113,17 @@ def _words(blocks: Iterable[str]) -> Iterator[Tuple[str, bool]]:
 def _sentences(words: Iterable[Tuple[str, bool]]) -> Iterator[Tuple[List[str], str]]:
     """Words of one sentence after the other, and the boundary behind it."""
     sentence: List[str] = []
-    paragraph = False
+    chars, paragraph = 0, False
     for word, ends_paragraph in words:
         if sentence and (paragraph or ends_sentence(sentence, word)):
             yield sentence, PARAGRAPH if paragraph else SENTENCE
-            sentence = []
-        elif len(sentence) >= MAX_WORDS:
+            chars, sentence = 0, []
+        elif chars >= MAX_CHARS and len(sentence) > 1:
             cut = _middle(sentence)
             yield sentence[:cut], _boundary_inside(sentence, cut)
             sentence = sentence[cut:]
+            chars = sum(map(len, sentence))
+        chars += len(word)
         sentence.append(word)
         paragraph = ends_paragraph
     if sentence:
