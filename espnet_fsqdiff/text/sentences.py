@@ -56,8 +56,9 @@ def split_text(
     Args:
         text: The whole text, or its parts in order, for example an open file. A blank
             line ends a paragraph, other line ends are spaces.
-        fits: Whether the model can hold a piece; or the number of characters it can
-            hold. Must be true of any part of what fits.
+        fits: Whether the model can hold a piece, `Text2Speech.holds`; or the number of
+            characters it can hold. Must be true of any part of what fits; is not asked
+            about pieces without letters or digits.
         min_chars: Characters of the shortest piece to leave alone.
 
     Yields:
@@ -67,7 +68,12 @@ def split_text(
     Raises:
         InputError: A single character does not fit.
     """
-    holds = (lambda piece: len(piece) <= fits) if isinstance(fits, int) else fits
+
+    def holds(piece: str) -> bool:
+        if isinstance(fits, int):
+            return len(piece) <= fits
+        return not _can_sound(piece) or fits(piece)
+
     sentences = _sentences(_words(_blocks(text)))
     parts = (
         part

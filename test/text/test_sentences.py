@@ -82,6 +82,13 @@ def test_short_pieces_join_a_neighbour_of_their_paragraph():
 def test_rows_of_signs_are_never_alone():
     pieces = texts("The first part of it.\n\n* * *\n\nThe second part of it.\n\n---\n")
     assert pieces == ["The first part of it. * * *", "The second part of it. ---"]
+    # What speaks them is never asked about them alone.
+    asked = []
+    pieces = split_text(
+        "***\n\nOne. -- Two.", lambda piece: asked.append(piece) or True
+    )
+    assert [piece.text for piece in pieces] == ["*** One. -- Two."]
+    assert all(any(map(str.isalnum, piece)) for piece in asked)
 
 
 MARKS = [" ", "\n", "\n\n", ". ", "! ", "? ", ", ", "; ", " - ", '"', "...", "Mr. "]
