@@ -25,6 +25,7 @@ _BLOCK_CHARS = 1 << 16
 _CLOSING = "\"')]}\u2019\u201d\u00bb"
 _OPENING = "\"'([{\u2018\u201c\u00ab"
 _CLAUSE_END = re.compile(rf"[,;:\u2014\u2013][{re.escape(_CLOSING)}]*$|^(?:-+|\u2014)$")
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _INSIDE = {*table.TITLES, *table.INNER}
 _EITHER = {*table.ANYWHERE, *table.BARE_TITLES}
 
@@ -207,21 +208,23 @@ def _merged(
     pieces: Iterable[Piece], holds: Callable[[str], bool], min_chars: int
 ) -> Iterator[Piece]:
     """Join short pieces with a neighbour."""
-    last = None
+    last, last_sounds = None, False
     for piece in pieces:
+        sounds = _can_sound(piece.text)
         if last is not None:
             joined = f"{last.text} {piece.text}"
-            mute = not (_can_sound(last.text) and _can_sound(piece.text))
             short = min(len(last.text), len(piece.text)) < min_chars
             short = short and last.boundary != PARAGRAPH
-            if (mute or short) and holds(joined):
-                last = Piece(joined, piece.boundary)
+            join = short or not (sounds and last_sounds)
+            # Signs alone fit any model: only their number stops them.
+            if join and len(joined) <= MAX_CHARS and holds(joined):
+                last, last_sounds = Piece(joined, piece.boundary), sounds or last_sounds
                 continue
             yield last
-        last = piece
+        last, last_sounds = piece, sounds
     if last is not None:
         yield last
 
 
 def _can_sound(text: str) -> bool:
-    return any(map(str.isalnum, text))
+    return _LETTER_OR_DIGIT.search(text) is not None

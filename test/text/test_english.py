@@ -182,7 +182,7 @@ def test_every_number_below_a_thousand_differs():
         ("\u4f60\u597d", "'\u4f60' CJK UNIFIED IDEOGRAPH-4F60, "),
         ("\u0663 apples", "ARABIC-INDIC DIGIT THREE"),
         ("1\ufe0f\u20e3", "COMBINING ENCLOSING KEYCAP"),
-        ("a\x00b", "U+0000 control character"),
+        ("a\x00b", "U+0000 control cannot be spoken"),
         ("\u0430\u0431\u0432\u0433\u0434", " and 2 more cannot be spoken"),
         ("?!...", "has nothing to speak"),
         ("", "has nothing to speak"),

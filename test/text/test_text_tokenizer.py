@@ -186,7 +186,10 @@ def test_spoken_english_fits_its_marks_to_the_token_list():
     assert said == "wait, two, its"
     # Without it, nothing is dropped in silence.
     with pytest.raises(InputError, match="not in the token list: '!'"):
-        TextTokenizer("char", CHARS, cleaner="lower").encode("wait!", "utt7")
+        tokenizer = TextTokenizer("char", CHARS, cleaner="lower")
+        tokenizer.encode("wait!", "utt7")
+    tokenizer.fit_marks = True
+    assert len(tokenizer.encode("wait!")) == 6
 
 
 @pytest.mark.parametrize(
