@@ -99,17 +99,16 @@ def _blocks(text: Union[str, Iterable[str]]) -> Iterator[str]:
 
 def _words(blocks: Iterable[str]) -> Iterator[Tuple[str, bool]]:
     """Words, and whether each ends a paragraph; wherever the blocks are cut."""
-    word, gap = "", ""
+    word, blank, newlines = "", False, 0
     for block in blocks:
         for run in re.findall(r"\s+|\S+", block):
             if run.isspace():
-                # Only the line ends of a gap count, and only two of them.
-                gap = (gap + "\n" * run.count("\n"))[:2] or " "
+                blank, newlines = True, newlines + run.count("\n")
                 continue
-            if gap and word:
-                yield word, gap == "\n\n"
+            if blank and word:
+                yield word, newlines > 1
                 word = ""
-            word, gap = word + run, ""
+            word, blank, newlines = word + run, False, 0
             while len(word) > MAX_WORD_CHARS:
                 yield word[:MAX_WORD_CHARS], False
                 word = word[MAX_WORD_CHARS:]
