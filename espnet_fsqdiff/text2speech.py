@@ -233,6 +233,16 @@ class Text2Speech:
             plans.append(plan)
         return self._sample(plans, self.model.generate)
 
+    def holds(self, text: str) -> bool:
+        """Whether the model can speak a text at once; for `text.sentences.split_text`.
+
+        Raises:
+            InputError: If the text cannot be spoken.
+        """
+        predicted = self.duration.predict(self.text_tokenizer.encode(text))
+        frames = int(to_frames(predicted, speed=self.speed).sum())
+        return frames <= self.model.network.backbone.max_frames
+
     def _plan(self, text: str, name: str, total: Optional[int] = None) -> _Plan:
         ids = self.text_tokenizer.encode(text, utt_id=name)
         predicted = self.duration.predict(ids)

@@ -31,7 +31,7 @@ def add_text_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how text is cut."""
     parser.add_argument("--token_type", choices=TOKEN_TYPES, default="char")
     parser.add_argument(
-        "--cleaner", help="cleaners separated by commas, e.g. lower or tacotron,lower"
+        "--cleaner", help="cleaners separated by commas, e.g. lower or spoken_english"
     )
     parser.add_argument("--g2p", help="pronunciation for token_type phn")
 

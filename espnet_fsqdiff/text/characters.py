@@ -102,7 +102,8 @@ def _refusal(strange) -> str:
     names = []
     for char in strange[:_MAX_NAMED]:
         code = f"U+{ord(char):04X}"
-        name = unicodedata.name(char, "control character")
+        control = unicodedata.category(char) == "Cc"
+        name = unicodedata.name(char, "control" if control else "unnamed")
         names.append(f"{char!r} {name}" if char.isprintable() else f"{code} {name}")
     more = len(strange) - len(names)
     return (

@@ -15,8 +15,9 @@ WORD, CLAUSE, SENTENCE, PARAGRAPH, END = (
     "end",
 )
 
-# A row of words without a stop is cut after so many, so that memory stays bounded.
-MAX_WORDS = 400
+# A row of words without a stop is cut near its middle once it has so many
+# characters, so that memory stays bounded.
+MAX_CHARS = 4000
 # So is a row of characters without a blank.
 MAX_WORD_CHARS = 1000
 _BLOCK_CHARS = 1 << 16
@@ -24,6 +25,7 @@ _BLOCK_CHARS = 1 << 16
 _CLOSING = "\"')]}\u2019\u201d\u00bb"
 _OPENING = "\"'([{\u2018\u201c\u00ab"
 _CLAUSE_END = re.compile(rf"[,;:\u2014\u2013][{re.escape(_CLOSING)}]*$|^(?:-+|\u2014)$")
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _INSIDE = {*table.TITLES, *table.INNER}
 _EITHER = {*table.ANYWHERE, *table.BARE_TITLES}
 
@@ -55,8 +57,9 @@ def split_text(
     Args:
         text: The whole text, or its parts in order, for example an open file. A blank
             line ends a paragraph, other line ends are spaces.
-        fits: Whether the model can hold a piece; or the number of characters it can
-            hold. Must be true of any part of what fits.
+        fits: Whether the model can hold a piece, `Text2Speech.holds`; or the number of
+            characters it can hold. Must be true of any part of what fits; is not asked
+            about pieces without letters or digits.
         min_chars: Characters of the shortest piece to leave alone.
 
     Yields:
@@ -66,7 +69,12 @@ def split_text(
     Raises:
         InputError: A single character does not fit.
     """
-    holds = (lambda piece: len(piece) <= fits) if isinstance(fits, int) else fits
+
+    def holds(piece: str) -> bool:
+        if isinstance(fits, int):
+            return len(piece) <= fits
+        return not _can_sound(piece) or fits(piece)
+
     sentences = _sentences(_words(_blocks(text)))
     parts = (
         part
@@ -91,17 +99,16 @@ def _blocks(text: Union[str, Iterable[str]]) -> Iterator[str]:
 
 def _words(blocks: Iterable[str]) -> Iterator[Tuple[str, bool]]:
     """Words, and whether each ends a paragraph; wherever the blocks are cut."""
-    word, gap = "", ""
+    word, blank, newlines = "", False, 0
     for block in blocks:
         for run in re.findall(r"\s+|\S+", block):
             if run.isspace():
-                # Only the line ends of a gap count, and only two of them.
-                gap = (gap + "\n" * run.count("\n"))[:2] or " "
+                blank, newlines = True, newlines + run.count("\n")
                 continue
-            if gap and word:
-                yield word, gap == "\n\n"
+            if blank and word:
+                yield word, newlines > 1
                 word = ""
-            word, gap = word + run, ""
+            word, blank, newlines = word + run, False, 0
             while len(word) > MAX_WORD_CHARS:
                 yield word[:MAX_WORD_CHARS], False
                 word = word[MAX_WORD_CHARS:]
@@ -112,15 +119,17 @@ def _words(blocks: Iterable[str]) -> Iterator[Tuple[str, bool]]:
 def _sentences(words: Iterable[Tuple[str, bool]]) -> Iterator[Tuple[List[str], str]]:
     """Words of one sentence after the other, and the boundary behind it."""
     sentence: List[str] = []
-    paragraph = False
+    chars, paragraph = 0, False
     for word, ends_paragraph in words:
         if sentence and (paragraph or ends_sentence(sentence, word)):
             yield sentence, PARAGRAPH if paragraph else SENTENCE
-            sentence = []
-        elif len(sentence) >= MAX_WORDS:
+            chars, sentence = 0, []
+        elif chars >= MAX_CHARS and len(sentence) > 1:
             cut = _middle(sentence)
             yield sentence[:cut], _boundary_inside(sentence, cut)
             sentence = sentence[cut:]
+            chars = sum(map(len, sentence))
+        chars += len(word)
         sentence.append(word)
         paragraph = ends_paragraph
     if sentence:
@@ -198,21 +207,23 @@ def _merged(
     pieces: Iterable[Piece], holds: Callable[[str], bool], min_chars: int
 ) -> Iterator[Piece]:
     """Join short pieces with a neighbour."""
-    last = None
+    last, last_sounds = None, False
     for piece in pieces:
+        sounds = _can_sound(piece.text)
         if last is not None:
             joined = f"{last.text} {piece.text}"
-            mute = not (_can_sound(last.text) and _can_sound(piece.text))
             short = min(len(last.text), len(piece.text)) < min_chars
             short = short and last.boundary != PARAGRAPH
-            if (mute or short) and holds(joined):
-                last = Piece(joined, piece.boundary)
+            join = short or not (sounds and last_sounds)
+            # Signs alone fit any model: only their number stops them.
+            if join and len(joined) <= MAX_CHARS and holds(joined):
+                last, last_sounds = Piece(joined, piece.boundary), sounds or last_sounds
                 continue
             yield last
-        last = piece
+        last, last_sounds = piece, sounds
     if last is not None:
         yield last
 
 
 def _can_sound(text: str) -> bool:
-    return any(map(str.isalnum, text))
+    return _LETTER_OR_DIGIT.search(text) is not None

@@ -66,6 +66,10 @@ class TextTokenizer:
         edge_symbol: Symbol put before and after every text by `encode`; None
             for none.
 
+    Attributes:
+        fit_marks: Whether `encode` may put other punctuation for what the list does
+            not have; by default with the cleaner `spoken_english` alone.
+
     Raises:
         InputError: Unknown type or names, missing files or options, or a token
             list without the edge symbol.
@@ -83,7 +87,7 @@ class TextTokenizer:
         self.token_type = token_type
         self.edge_symbol = edge_symbol
         self._clean = build_cleaner(cleaner)
-        self._spoken = SPOKEN_ENGLISH in cleaner_names(cleaner)
+        self.fit_marks = SPOKEN_ENGLISH in cleaner_names(cleaner)
         self._cutter = _build_cutter(token_type, g2p, bpemodel)
         if isinstance(token_list, (str, Path)):
             self.token_list = read_token_list(token_list)
@@ -141,8 +145,8 @@ class TextTokenizer:
     def encode(self, text: str, utt_id: Optional[str] = None) -> np.ndarray:
         """Turn a text into token numbers.
 
-        With the cleaner `spoken_english`, marks that the list does not have give way
-        to those that it has, see :func:`known_marks`.
+        If `fit_marks`, marks that the list does not have give way to those that it
+        has, see :func:`known_marks`.
 
         Args:
             text: Raw text.
@@ -158,7 +162,7 @@ class TextTokenizer:
         if not self._ids:
             raise InputError("this tokenizer was made without a token list; give one")
         tokens = self.text2tokens(text, utt_id)
-        if self._spoken:
+        if self.fit_marks:
             tokens = known_marks(tokens, self._ids)
         unknown = self.unknown(tokens)
         if unknown:

@@ -176,3 +176,30 @@ def test_phonemes(tmp_path):
     assert len(tokenizer.encode("the doctor")) == len(tokens) + 2
     with pytest.raises(InputError, match="--g2p nonsense"):
         TextTokenizer("phn", g2p="nonsense")
+
+
+def test_spoken_english_fits_its_marks_to_the_token_list():
+    tokenizer = TextTokenizer("char", [*CHARS, ","], cleaner="spoken_english")
+    ids = tokenizer.encode("Wait; 2: it's!")
+    symbols = [tokenizer.token_list[i] for i in ids]
+    said = "".join(symbols[1:-1]).replace("<space>", " ")
+    assert said == "wait, two, its"
+    # Without it, nothing is dropped in silence.
+    with pytest.raises(InputError, match="not in the token list: '!'"):
+        tokenizer = TextTokenizer("char", CHARS, cleaner="lower")
+        tokenizer.encode("wait!", "utt7")
+    tokenizer.fit_marks = True
+    assert len(tokenizer.encode("wait!")) == 6
+
+
+@pytest.mark.parametrize(
+    "text, named",
+    [
+        ("\u0436", "text 3: '\u0436' CYRILLIC SMALL LETTER ZHE cannot be spoken"),
+        ("?!", "text 3: the text '\\?!' is empty after cleaning"),
+        ("*" * 5000, r"text 3: the text '\*{80}\.\.\.' is empty"),
+    ],
+)
+def test_spoken_english_refuses_by_name(text, named):
+    with pytest.raises(InputError, match=f"^{named}"):
+        TextTokenizer("char", CHARS, cleaner="spoken_english").encode(text, "text 3")

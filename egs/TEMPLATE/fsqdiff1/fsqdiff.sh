@@ -43,7 +43,7 @@ max_wav_duration=20   # seconds; longer ones are dropped
 # Text
 token_type=char       # char, bpe or phn
 nbpe=100              # pieces, for token_type bpe
-cleaner=lower         # cleaners separated by commas (lower, tacotron, ...) or none
+cleaner=lower         # cleaners separated by commas (lower, spoken_english, ...) or none
 g2p=none              # pronunciation for token_type phn, e.g. espeak_ng_english_us_vits_joined
 
 # Speech tokenizer
