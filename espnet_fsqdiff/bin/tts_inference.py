@@ -146,7 +146,7 @@ def accuracy_of(counts) -> float:
 
 
 def rollout_counts(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int):
-    """Right tokens and all tokens (2,) of each utterance, sampled at its true length."""
+    """Right and all tokens (2,) of each utterance, sampled at its true length."""
     import numpy as np
 
     from espnet_fsqdiff.errors import InputError

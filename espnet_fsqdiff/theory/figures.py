@@ -8,7 +8,7 @@ import torch
 from espnet_fsqdiff.diffusion.samplers import ddim
 from espnet_fsqdiff.diffusion.schedule import LinearSchedule, Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
-from espnet_fsqdiff.plotting import COLOURS, INK, new_figure, save, tidy
+from espnet_fsqdiff.plotting import COLOURS, INK, new_figure, tidy
 from espnet_fsqdiff.theory.path_measure import path_kl
 from espnet_fsqdiff.theory.points import grid_points, seeded, uniform_points
 from espnet_fsqdiff.theory.toy import exact_denoiser
