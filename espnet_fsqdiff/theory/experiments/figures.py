@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.plotting import save
 from espnet_fsqdiff.theory import figures
 from espnet_fsqdiff.theory.experiments.common import Work, read_table, require
 from espnet_fsqdiff.theory.experiments.paths import SCHEDULES
@@ -52,4 +53,4 @@ def run(work: Work) -> None:
             "criteria": figures.criteria_scatter(tables["criteria"]),
         }
     for name in CAPTIONS:
-        figures.save(drawn[name], work.outdir / "figures" / name)
+        save(drawn[name], work.outdir / "figures" / name)
