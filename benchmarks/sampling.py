@@ -57,7 +57,7 @@ def get_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     add("--seconds", nargs="+", type=float, default=[2, 10, 30], help="Of speech")
-    add("--num_steps", nargs="+", type=int, default=[25, 8, 5], help="Of our sampler")
+    add("--num_steps", nargs="+", type=int, default=[25, 8, 4], help="Of our sampler")
     add("--batch_size", type=int, help="8 on a CPU, 16 on a GPU")
     add(
         "--dtypes",
