@@ -241,7 +241,7 @@ class Text2Speech:
         """
         predicted = self.duration.predict(self.text_tokenizer.encode(text))
         frames = int(to_frames(predicted, speed=self.speed).sum())
-        return frames <= self.model.network.backbone.max_frames
+        return frames <= self.model.max_frames
 
     def _plan(self, text: str, name: str, total: Optional[int] = None) -> _Plan:
         ids = self.text_tokenizer.encode(text, utt_id=name)
