@@ -214,3 +214,8 @@ def test_the_head_follows_its_codebook():
         codebook.weight[7] *= -1
     torch.testing.assert_close(head.expectation(logits)[0, 0], codebook.points[7])
     assert set(head.state_dict()) > {"codebook.weight"}
+
+
+def test_rvq_goes_with_a_configuration_that_was_made_for_a_grid():
+    book = build_codebook("rvq", levels=[3, 3], dim=4, num_books=2, book_size=3)
+    assert (book.num_codes, book.dim) == (9, 4)

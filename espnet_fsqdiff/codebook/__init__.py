@@ -27,7 +27,13 @@ CODEBOOKS = {
 
 
 def build_codebook(name: str, **conf: Any) -> Codebook:
-    """Make a codebook by name, one of `CODEBOOKS`."""
+    """Make a codebook by name, one of `CODEBOOKS`.
+
+    `levels`, which the recipes' configurations give, mean nothing to `rvq` and are
+    left out there, so that `--codebook rvq` goes with any of them.
+    """
+    if name == "rvq":
+        conf.pop("levels", None)
     return CODEBOOKS[name](**conf)
 
 

@@ -16,7 +16,7 @@ from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
-from espnet_fsqdiff.codebook import CODEBOOKS, Codebook
+from espnet_fsqdiff.codebook import CODEBOOKS, Codebook, build_codebook
 from espnet_fsqdiff.codebook.fit import fit_tokenizer
 from espnet_fsqdiff.diffusion import (
     EMA,
@@ -334,7 +334,7 @@ class CDCDTask(AbsTask):
     ) -> Optional[Callable]:
         if not args.use_preprocessor:
             return None
-        codebook = CODEBOOKS[args.codebook](**args.codebook_conf)
+        codebook = build_codebook(args.codebook, **args.codebook_conf)
         # Shapes do not depend on how the text is laid out.
         expansion = "filler" if args.collect_stats else args.text_expansion
         return TokenPreprocessor(
@@ -388,7 +388,7 @@ class CDCDTask(AbsTask):
                 read_config(args.tokenizer_config),
                 Path(args.tokenizer_config).with_name("valid.loss.ave.pth"),
             )
-        codebook = codebook_choices.get_class(args.codebook)(**args.codebook_conf)
+        codebook = build_codebook(args.codebook, **args.codebook_conf)
         # The saved configuration stands alone.
         args.tokenizer_config = None
         if "tokenizer_file" in args.codebook_conf:
