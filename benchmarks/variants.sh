@@ -10,6 +10,7 @@ set -euo pipefail
 declare -A variants=(
     [base]=""
     [joint]="--head joint"
+    [factorized]="--head factorized"
     [pairwise]="--head pairwise"
     [self_conditioning]="--backbone_conf self_conditioning=true --loss_conf self_conditioning=0.5"
     [information]="--loss_conf time_sampling=information"
@@ -17,7 +18,7 @@ declare -A variants=(
     [uniform]="--text_expansion uniform"
     [filler]="--text_expansion filler --text_encoder_conf place=false --text_encoder_conf positions=true --text_encoder_conf num_symbol_layers=0 --text_encoder_conf num_layers=4"
 )
-order=(base joint pairwise self_conditioning information duration uniform filler)
+order=(base joint factorized pairwise self_conditioning information duration uniform filler)
 
 [ $# -gt 0 ] || { sed -n '2,/^$/s/^# *//p' "$0" >&2; exit 2; }
 recipe=$1
