@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.torch_utils.device_funcs import force_gatherable
-from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.get_default_kwargs import get_default_kwargs
@@ -34,6 +33,7 @@ from espnet_fsqdiff.nets.heads import HEADS
 from espnet_fsqdiff.nets.precision import cpu_autocast
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
 from espnet_fsqdiff.tasks.common import (
+    AveragedModel,
     Preprocessor,
     add_text_arguments,
     build_text_tokenizer,
@@ -42,7 +42,6 @@ from espnet_fsqdiff.tasks.common import (
 )
 from espnet_fsqdiff.tasks.trainer import ResumableTrainer
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
-from espnet_fsqdiff.text_to_token import TextToToken
 
 TEXT_EXPANSIONS = ("filler", "uniform", "duration", "alignment")
 
@@ -56,7 +55,7 @@ schedule_choices = ClassChoices("schedule", classes=SCHEDULES, default="linear")
 loss_choices = ClassChoices("loss", classes=dict(cdcd=CDCDLoss), default="cdcd")
 
 
-class ESPnetCDCDModel(TextToToken, AbsESPnetModel):
+class ESPnetCDCDModel(AveragedModel):
     """CDCD as ESPnet's trainer wants it.
 
     Training steps the network; validation and inference use its moving average,
@@ -162,14 +161,6 @@ class ESPnetCDCDModel(TextToToken, AbsESPnetModel):
     def _score(self, network, tokens, *rest):
         with cpu_autocast(tokens.device, self.cpu_autocast):
             return self.loss(network, network.codebook, tokens, *rest)
-
-    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Nothing: tokens need no statistics, only their shapes are collected."""
-        return {}
-
-    def update_ema(self) -> None:
-        """Follow the weights; after every step of the optimizer."""
-        self.ema.update(self.network)
 
     @property
     def max_frames(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import yaml
 from espnet2.tasks.abs_task import AbsTask
+from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_fsqdiff.data.audio import check_wave
@@ -18,6 +19,24 @@ from espnet_fsqdiff.text.tokenizer import (
     check_token_list,
     read_token_list,
 )
+from espnet_fsqdiff.text_to_token import TextToToken
+
+
+class AveragedModel(TextToToken, AbsESPnetModel):
+    """What makes tokens from text, with a moving average that speaks.
+
+    Attributes:
+        network: What is trained.
+        ema: Its moving average.
+    """
+
+    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """Nothing: tokens need no statistics, only their shapes are collected."""
+        return {}
+
+    def update_ema(self) -> None:
+        """Follow the weights; after every step of the optimizer."""
+        self.ema.update(self.network)
 
 
 def add_text_arguments(group: argparse._ArgumentGroup) -> None:

@@ -6,7 +6,6 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
-from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
@@ -17,8 +16,8 @@ from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM, generat
 from espnet_fsqdiff.nets.heads import JointHead, PairwiseHead
 from espnet_fsqdiff.nets.precision import cpu_autocast
 from espnet_fsqdiff.tasks.cdcd import CDCDTask, codebook_choices, text_encoder_choices
-from espnet_fsqdiff.tasks.common import token_list_of
-from espnet_fsqdiff.text_to_token import Spoken, TextToToken
+from espnet_fsqdiff.tasks.common import AveragedModel, token_list_of
+from espnet_fsqdiff.text_to_token import Spoken
 
 lm_choices = ClassChoices("lm", classes=dict(qwen2=Qwen2Decoder), default="qwen2")
 # Tokens are drawn from one distribution: no factorized head.
@@ -28,7 +27,7 @@ head_choices = ClassChoices(
 loss_choices = ClassChoices("loss", classes=dict(lm=LMLoss), default="lm")
 
 
-class ESPnetTokenLMModel(TextToToken, AbsESPnetModel):
+class ESPnetTokenLMModel(AveragedModel):
     """The language model as ESPnet's trainer wants it.
 
     Training steps the network; validation and inference use its moving average,
@@ -88,14 +87,6 @@ class ESPnetTokenLMModel(TextToToken, AbsESPnetModel):
             greedy = LMSampling(temperature=0.0)
             stats["rollout_accuracy"] = self.rollout_accuracy(names, *batch, greedy)
         return force_gatherable((loss, stats, len(tokens)), loss.device)
-
-    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Nothing: tokens need no statistics, only their shapes are collected."""
-        return {}
-
-    def update_ema(self) -> None:
-        """Follow the weights; after every step of the optimizer."""
-        self.ema.update(self.network)
 
     @property
     def max_frames(self) -> int:

@@ -1,5 +1,10 @@
 """Speech tokens of ten made-up utterances, for the tests of the diffusion task."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -85,3 +90,26 @@ class TokenData:
 @pytest.fixture(scope="session")
 def token_data(tmp_path_factory):
     return TokenData(tmp_path_factory.mktemp("token_data"))
+
+
+@pytest.fixture
+def run_two(tmp_path):
+    """Run a script of this folder as both of two ranks; its files go to tmp_path."""
+
+    def run(script):
+        worker = str(Path(__file__).parent / script)
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, worker, str(rank), "2", str(tmp_path)],
+                env=env,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(2)
+        ]
+        for process in processes:
+            _, errors = process.communicate(timeout=240)
+            assert process.returncode == 0, errors
+
+    return run

@@ -1,7 +1,5 @@
 """Two processes train as one with the joint batch."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,21 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from gradient_worker import UTTERANCES, make_model  # noqa: E402
 
 
-def test_the_averaged_gradient_is_that_of_the_joint_batch(tmp_path):
-    worker = str(Path(__file__).parent / "gradient_worker.py")
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, worker, str(rank), "2", str(tmp_path)],
-            env=env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+def test_the_averaged_gradient_is_that_of_the_joint_batch(run_two, tmp_path):
+    run_two("gradient_worker.py")
     found = [torch.load(tmp_path / f"{r}.pth", weights_only=True) for r in range(2)]
 
     model, prepare = make_model()

@@ -1,28 +1,10 @@
 """Two processes learn one residual quantizer."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import torch
 
 
-def test_processes_agree_and_count_the_latents_of_all(tmp_path):
-    worker = str(Path(__file__).parent / "rvq_worker.py")
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, worker, str(rank), "2", str(tmp_path)],
-            env=env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
+def test_processes_agree_and_count_the_latents_of_all(run_two, tmp_path):
+    run_two("rvq_worker.py")
     first, second = (
         torch.load(tmp_path / f"rvq_{rank}.pth", weights_only=True) for rank in range(2)
     )
