@@ -193,7 +193,8 @@ def roman(m: re.Match) -> str:
 
 def abbreviation(m: re.Match) -> str:
     """`etc.`, `Inc.`, ..."""
-    return with_stop(m, table.ANYWHERE[m[1]])
+    words = table.ANYWHERE.get(m[1]) or table.ANYWHERE[m[1].lower()]
+    return with_stop(m, words)
 
 
 def title(m: re.Match) -> str:

@@ -25,6 +25,8 @@ def _any(words) -> str:
     return "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True))
 
 
+# The start of a word; digits before it become words of their own further down.
+_NEW = r"(?<![A-Za-z_])"
 _DOMAIN = rf"(?:[A-Za-z0-9-]{{1,63}}\.){{1,8}}(?:{_any(table.TOP_DOMAINS)})"
 _MONTH = rf"({_any(table.MONTHS)})"
 _DAY = r"(0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
@@ -35,6 +37,8 @@ _HALF = r"(?: ?([aApP])(?:\.[mM]\.|[mM]\b))"
 _SCALE = rf"(?: ?(?P<scale>{_any(table.SCALES)})(?!\w))?"
 _SIGN = rf"(?P<sign>{_any(s for s in table.MONEY if not s.isalpha())})"
 _CODE = rf"(?P<sign>{_any(s for s in table.MONEY if s != '$')})(?!\w)"
+# Abbreviations that are no other word in capitals.
+_SMALL = [word for word in table.ANYWHERE if word.islower()]
 _UNIT = rf"({_any(table.UNITS)})(?![\w'])"
 _PER = rf"(?:/({_any([*table.UNITS, *table.PER])})(?!\w))?"
 
@@ -150,31 +154,34 @@ RULES: List[Rule] = [
     _rule(r"(?<!\w)#(?=[A-Za-z])", "hashtag "),
     # Abbreviations.
     _rule(
-        rf"\b({_any(table.NUMBERED)})\. ?(?=[0-9])",
+        rf"{_NEW}({_any(table.NUMBERED)})\. ?(?=[0-9])",
         lambda m: f"{table.NUMBERED[m[1]]} ",
     ),
-    _rule(rf"\b({_any(table.TITLES)})\. (?=[A-Z])", forms.title),
-    _rule(rf"\b({_any(table.BARE_TITLES)}) (?=[A-Z][a-z])", forms.title),
-    _rule(r"(?i)\b(mr|mrs|ms)\.", lambda m: table.TITLES[m[1].capitalize()]),
+    _rule(rf"{_NEW}({_any(table.TITLES)})\. (?=[A-Z])", forms.title),
+    _rule(rf"{_NEW}({_any(table.BARE_TITLES)}) (?=[A-Z][a-z])", forms.title),
+    _rule(rf"(?i){_NEW}(mr|mrs|ms)\.", lambda m: table.TITLES[m[1].capitalize()]),
     _rule(
-        rf"(?i)\b({_any(table.INNER)})\.",
+        rf"(?i){_NEW}({_any(table.INNER)})\.",
         lambda m: (
             f"{table.INNER[m[1].lower()]},"
             if m[1].lower() in ("e.g", "i.e")
             else table.INNER[m[1].lower()]
         ),
     ),
-    _rule(r"\bvs\b", "versus"),
-    _rule(rf"\b({_any(table.ANYWHERE)})\.", forms.abbreviation),
-    _rule(r"\bPhD(s?)\b", lambda m: "p h d's" if m[1] else "p h d"),
+    _rule(rf"{_NEW}(?i:vs)(?![A-Za-z])", "versus"),
+    _rule(rf"{_NEW}((?i:{_any(_SMALL)})|{_any(table.ANYWHERE)})\.", forms.abbreviation),
+    _rule(rf"{_NEW}PhD(s?)\b", lambda m: "p h d's" if m[1] else "p h d"),
     _rule(
-        rf"\b({_any(table.DAYS)})\.(?=,| [0-9]| (?:and|or|at|from|to)\b)",
+        rf"{_NEW}({_any(table.DAYS)})\.(?=,| [0-9]| (?:and|or|at|from|to)\b)",
         lambda m: table.DAYS[m[1]],
     ),
     _rule(r"\.{2,}(?= ?[a-z])", ","),
     # Initials and letters with stops.
-    _rule(r"\b(?:[A-Za-z]\.){2,}", lambda m: forms.with_stop(m, forms.letters(m[0]))),
-    _rule(r"\b([A-HJ-Z])\.(?= [A-Z])", lambda m: forms.letters(m[1])),
+    _rule(
+        rf"{_NEW}(?:[A-Za-z]\.){{2,}}",
+        lambda m: forms.with_stop(m, forms.letters(m[0])),
+    ),
+    _rule(rf"{_NEW}([A-HJ-Z])\.(?= [A-Z])", lambda m: forms.letters(m[1])),
     _rule(r"\b([A-Z][a-z]+) ([IVX]+)\b(?!')", forms.roman),
     # What numbers are left.
     _rule(r"(?<![\w.])v(?:er)?\.? ?(?=[0-9])", "version "),

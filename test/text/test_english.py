@@ -108,6 +108,8 @@ SPOKEN = {
     "Louis XIV, John Paul II, Type II": "louis the fourteenth, john paul the second, "
     "type two",
     # Symbols and typography
+    "1,000,000Mr. Lee Vs. Est. 1900": "one million mister lee versus established "
+    "nineteen hundred",
     "AT&T & co, 24/7 and/or @home": "eh t and t and co, twenty four seven and or at "
     "home",
     "He said, \u201cIt\u2019s over \u2014 really\u2026\u201d": "he said, it's over, "
