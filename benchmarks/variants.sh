@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Train variants of a recipe's decoder from the same tokens and compare them:
 #   benchmarks/variants.sh egs/mini/tts1 --preset demo [-- joint pairwise ...]
-# The recipe has to have run up to stage 9 with the same options. Every variant is
+#   benchmarks/variants.sh egs/kathleen/tts1 --train_args "--max_epoch 3" [-- ...]
+# The recipe has to have run up to stage 9 with the same options; --train_args are every
+# variant's. Every variant is
 # stage 10 of the recipe with other --train_args, then its validation losses and
 # benchmarks.quality --parts base. What was done is not done again.
 
@@ -24,7 +26,13 @@ order=(base joint factorized pairwise self_conditioning information duration uni
 recipe=$1
 shift
 options=()
+train_args=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    if [ "$1" = --train_args ]; then
+        train_args=$2
+        shift 2
+        continue
+    fi
     options+=("$1")
     shift
 done
@@ -47,7 +55,7 @@ for variant in "${order[@]}"; do
     exp=${expdir}/cdcd_variant_${variant}
     if [ ! -e "${exp}/valid.loss.ave.pth" ]; then
         ./run.sh "${options[@]}" --stage 10 --stop_stage 10 --tag "variant_${variant}" \
-            --train_args "${variants[${variant}]}" >&2
+            --train_args "${train_args} ${variants[${variant}]}" >&2
     fi
     echo "== ${variant}"
     grep -o '\[valid\].*' "${exp}/train.log" | tail -n 1
