@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
+from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_parts, parts_of
 from espnet_fsqdiff.diffusion.samplers import SAMPLERS
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
@@ -22,7 +23,6 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 ROWS = 128  # of logits at a time: they stay in the cache
-CPU_FRAMES = 1000  # in one call of the network, for the same reason
 TIME_GRIDS = ("uniform", "information")
 
 
@@ -44,7 +44,9 @@ class Sampling:
         precision: `float32`, or `bfloat16` or `float16` for the network alone.
         max_frames: Frames, padding included, in one call of the network; a
             batch of more is sampled in parts of like lengths. None for the
-            default: `CPU_FRAMES` on a CPU, any number elsewhere.
+            default: on a CPU that of `frames_of_parts`, elsewhere any number.
+        workers: Parts sampled at once, each with its share of the threads. None
+            for the default: on a CPU as many as torch has threads, elsewhere 1.
 
     Raises:
         InputError: If a name is unknown or a figure out of range.
@@ -60,6 +62,7 @@ class Sampling:
     temperature: float = 1.0
     precision: str = "float32"
     max_frames: Optional[int] = None
+    workers: Optional[int] = None
 
     def __post_init__(self):
         for name, known in (
@@ -84,8 +87,10 @@ class Sampling:
             raise InputError(f"num_steps is {self.num_steps}; give at least 1")
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}; give more than 0")
-        if self.max_frames is not None and self.max_frames < 1:
-            raise InputError(f"max_frames is {self.max_frames}; give at least 1")
+        for name in ("max_frames", "workers"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"{name} is {number}; give at least 1")
         low, high = self.guidance_interval
         if not 0 <= low <= high <= 1:
             raise InputError(
@@ -165,27 +170,6 @@ class GuidedDenoiser:
         return self.estimate
 
 
-def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
-    """Split a batch into parts of like lengths.
-
-    Args:
-        num_frames: Frames of each utterance.
-        limit: Most frames of a part, padding included; a longer utterance is a
-            part of its own.
-
-    Returns:
-        Places in the batch, part by part, the longest utterances first.
-    """
-    parts: List[List[int]] = []
-    for i in sorted(range(len(num_frames)), key=lambda i: -num_frames[i]):
-        if parts and (len(parts[-1]) + 1) * num_frames[parts[-1][0]] <= limit:
-            parts[-1].append(i)
-        else:
-            parts.append([i])
-    return parts
-
-
-@torch.no_grad()
 def generate(
     network: CDCDNetwork,
     codebook: Codebook,
@@ -233,19 +217,26 @@ def generate(
             )
         times = uniform_times(sampling.num_steps)
 
+    on_cpu = device.type == "cpu"
+    workers = sampling.workers or (torch.get_num_threads() if on_cpu else 1)
     limit = sampling.max_frames
     if limit is None:
-        limit = CPU_FRAMES if device.type == "cpu" else sys.maxsize
-    tokens: List[Optional[torch.Tensor]] = [None] * size
-    for part in parts_of(num_frames, limit):
+        limit = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize
+
+    def sample(part: List[int]) -> List[torch.Tensor]:
         inputs = (text, num_frames, prompts, seeds, durations)
         chosen = (None if x is None else [x[i] for i in part] for x in inputs)
-        found = _generate(network, codebook, schedule, *chosen, sampling, times)
+        return _generate(network, codebook, schedule, *chosen, sampling, times)
+
+    parts = parts_of(num_frames, limit)
+    tokens: List[Optional[torch.Tensor]] = [None] * size
+    for part, found in zip(parts, map_parts(sample, parts, workers)):
         for i, ids in zip(part, found):
             tokens[i] = ids
     return tokens
 
 
+@torch.no_grad()
 def _generate(
     network: CDCDNetwork,
     codebook: Codebook,

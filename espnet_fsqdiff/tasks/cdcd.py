@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -98,6 +99,7 @@ class ESPnetCDCDModel(AveragedModel):
         self.valid_times = tuple(valid_times)
         self.valid_rollout_steps = valid_rollout_steps
         self.valid_guidance_scale = valid_guidance_scale
+        self.compiled = False
 
     @property
     def codebook(self) -> Codebook:
@@ -169,6 +171,7 @@ class ESPnetCDCDModel(AveragedModel):
     def compile_network(self) -> None:
         backbone = self.ema.network.backbone
         backbone.forward = torch.compile(backbone.forward, dynamic=True)
+        self.compiled = True
 
     def generate(
         self, text, num_frames, durations=None, sampling=Sampling(), **options
@@ -177,6 +180,9 @@ class ESPnetCDCDModel(AveragedModel):
         times = None
         if sampling.time_grid == "information":
             times = self.information.times(sampling.num_steps)
+        if self.compiled:
+            # Compiled for the number of threads of the first call.
+            sampling = replace(sampling, workers=1)
         return generate(
             self.ema.network,
             self.codebook,
