@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
-from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_parts, parts_of
+from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
 from espnet_fsqdiff.diffusion.samplers import SAMPLERS
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
@@ -45,8 +45,9 @@ class Sampling:
         max_frames: Frames, padding included, in one call of the network; a
             batch of more is sampled in parts of like lengths. None for the
             default: on a CPU that of `frames_of_parts`, elsewhere any number.
-        workers: Parts sampled at once, each with its share of the threads. None
-            for the default: on a CPU as many as torch has threads, elsewhere 1.
+        workers: On a CPU, parts sampled at once, each with its share of the
+            threads; a part alone shares them between the network's two calls.
+            As many as torch has threads if None.
 
     Raises:
         InputError: If a name is unknown or a figure out of range.
@@ -98,6 +99,12 @@ class Sampling:
             )
 
 
+def workers_of(sampling: Sampling) -> int:
+    """Calls at once on a CPU, not more than there are threads for them."""
+    threads = torch.get_num_threads()
+    return threads if sampling.workers is None else min(sampling.workers, threads)
+
+
 class GuidedDenoiser:
     """Clean estimate under text, prompt, guidance and temperature.
 
@@ -131,8 +138,7 @@ class GuidedDenoiser:
         self.prompt_mask = prompt_mask.unsqueeze(-1)
         self.wanted = mask & ~prompt_mask
         self.sampling = sampling
-        self.text = text
-        self.both_texts = None if no_text is None else torch.cat([text, no_text])
+        self.texts = [text] if no_text is None else [text, no_text]
         self.estimate: Optional[torch.Tensor] = None
 
     def _expectation(self, features: torch.Tensor) -> torch.Tensor:
@@ -145,23 +151,31 @@ class GuidedDenoiser:
     def __call__(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x (B, T, n) at time t (scalar) to x0_hat (B, T, n)."""
         low, high = self.sampling.guidance_interval
-        guided = self.both_texts is not None and low <= float(t) <= high
-        n = 2 if guided else 1
+        guided = len(self.texts) == 2 and low <= float(t) <= high
+        texts = self.texts if guided else self.texts[:1]
         estimate = self.estimate if self.network.self_conditioning else None
-        features = self.network.features(
-            x.repeat(n, 1, 1),
-            t.to(x).expand(n * x.size(0)),
-            self.prompt.repeat(n, 1, 1),
-            self.both_texts if guided else self.text,
-            self.mask.repeat(n, 1),
-            None if estimate is None else estimate.repeat(n, 1, 1),
-        )
+
+        def features(text: torch.Tensor) -> torch.Tensor:
+            n = text.size(0) // x.size(0)
+            return self.network.features(
+                x.repeat(n, 1, 1),
+                t.to(x).expand(text.size(0)),
+                self.prompt.repeat(n, 1, 1),
+                text,
+                self.mask.repeat(n, 1),
+                None if estimate is None else estimate.repeat(n, 1, 1),
+            ).float()
+
+        if x.device.type == "cpu" and workers_of(self.sampling) > 1:
+            found = map_at_once(features, texts, workers=2)
+        else:
+            found = features(torch.cat(texts)).chunk(len(texts))
+        mixed = found[0]
         if guided:
             # The heads are linear: mixing features is mixing logits.
-            cond, uncond = features.float().chunk(2)
-            features = cond + self.sampling.guidance_scale * (cond - uncond)
+            mixed = mixed + self.sampling.guidance_scale * (mixed - found[1])
         # Only frames to be sampled go through the head, a few at a time.
-        rows = features[self.wanted]
+        rows = mixed[self.wanted]
         x0 = torch.zeros_like(x)
         x0[self.wanted] = torch.cat(
             [self._expectation(part) for part in rows.split(ROWS)]
@@ -218,7 +232,7 @@ def generate(
         times = uniform_times(sampling.num_steps)
 
     on_cpu = device.type == "cpu"
-    workers = sampling.workers or (torch.get_num_threads() if on_cpu else 1)
+    workers = workers_of(sampling) if on_cpu else 1
     limit = sampling.max_frames
     if limit is None:
         limit = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize
@@ -230,7 +244,7 @@ def generate(
 
     parts = parts_of(num_frames, limit)
     tokens: List[Optional[torch.Tensor]] = [None] * size
-    for part, found in zip(parts, map_parts(sample, parts, workers)):
+    for part, found in zip(parts, map_at_once(sample, parts, workers)):
         for i, ids in zip(part, found):
             tokens[i] = ids
     return tokens

@@ -1,4 +1,4 @@
-"""A batch in parts: few enough frames for the cache, each on cores of its own."""
+"""Work in parts: few enough frames for the cache, each on cores of its own."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, List, Sequence, TypeVar
@@ -12,6 +12,7 @@ LEAST_FRAMES = 100
 # Parts for each worker, so that all end at about the same time.
 PARTS_EACH = 2
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -51,33 +52,42 @@ def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
     return parts
 
 
-def map_parts(
-    function: Callable[[List[int]], Result], parts: List[List[int]], workers: int
+def map_at_once(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> List[Result]:
-    """Call a function with each part, several at once.
+    """Call a function with each item, several at once, on the CPU.
 
     The workers divide the threads that torch has here: small matrices keep one core
-    each busier than all cores together.
+    each busier than all cores together. Gradients and autocast are on or off in them
+    as they are here.
 
     Args:
-        function: Takes a part. It must set what torch keeps for each thread by
-            itself, as `torch.no_grad` and autocast.
-        parts: From :func:`parts_of`.
+        function: Called with one item.
+        items: What to call it with.
         workers: Calls at once.
 
     Returns:
-        What the calls return, in the order of the parts.
+        What the calls return, in the order of the items.
     """
-    workers = min(workers, len(parts))
+    workers = min(workers, len(items))
     if workers < 2:
-        return [function(part) for part in parts]
+        return [function(item) for item in items]
     threads = torch.get_num_threads()
+    gradients = torch.is_grad_enabled()
+    autocast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu")
+
+    def call(item: Item) -> Result:
+        with torch.set_grad_enabled(gradients):
+            with torch.autocast("cpu", dtype=dtype, enabled=autocast):
+                return function(item)
+
     each = max(1, threads // workers)
     try:
         with ThreadPoolExecutor(
             workers, initializer=torch.set_num_threads, initargs=(each,)
         ) as executor:
-            return list(executor.map(function, parts))
+            return list(executor.map(call, items))
     finally:
         # Threads begun later take the number that was set last.
         torch.set_num_threads(threads)

@@ -20,7 +20,7 @@ from espnet_fsqdiff.diffusion import (
     uniform_times,
 )
 from espnet_fsqdiff.diffusion.loss import Draw
-from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_parts, parts_of
+from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import FactorizedHead, JointHead, PairwiseHead
@@ -358,12 +358,16 @@ def test_workers_share_the_threads_and_give_them_back():
         def one(part):
             if part != [0]:
                 both.wait()
-            return part, torch.get_num_threads()
+            product = torch.ones(2, 2, requires_grad=True) @ torch.ones(2, 2)
+            return part, torch.get_num_threads(), product.requires_grad, product.dtype
 
-        assert map_parts(one, parts, workers=2) == [(part, 2) for part in parts]
+        for grad, dtype in ((True, torch.float32), (False, torch.bfloat16)):
+            with torch.set_grad_enabled(grad), torch.autocast("cpu", enabled=not grad):
+                found = map_at_once(one, parts, workers=2)
+            assert found == [(part, 2, grad, dtype) for part in parts]
         assert torch.get_num_threads() == 4
         with pytest.raises(KeyError, match="3"):
-            map_parts(lambda part: {}[part[0]], parts, workers=2)
+            map_at_once(lambda part: {}[part[0]], parts, workers=2)
     finally:
         torch.set_num_threads(threads)
 
