@@ -16,13 +16,24 @@ import zipfile
 import zlib
 from contextlib import chdir, redirect_stdout
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Container,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 
 PathLike = Union[str, Path]
 
+FORMAT = "espnet_fsqdiff"
 FORMAT_VERSION = 1
 MAX_ENTRY_BYTES = 8 * 2**30
 MAX_ENTRIES = 1000
@@ -79,11 +90,18 @@ def _map_strings(value: Any, change: Callable[[str, str], Any], key: str = "") -
     return change(key.lstrip("."), value) if isinstance(value, str) else value
 
 
-def _read_yaml(path: Path) -> Dict[str, Any]:
+def read_yaml(path: Path) -> Dict[str, Any]:
+    """A file of options by name.
+
+    Raises:
+        InputError: It is none.
+    """
     import yaml
 
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise InputError(
             f"{path}: not yaml ({' '.join(str(e).split())}); correct it"
@@ -123,7 +141,7 @@ def _portable(
             )
         return value
 
-    config = _read_yaml(path)
+    config = read_yaml(path)
     for key in _TRAINING_ONLY:
         if key in config:
             config[key] = [] if isinstance(config[key], list) else None
@@ -188,7 +206,7 @@ def pack(
                 _copy(Path(path), target)
         entries = {str(p.relative_to(staged)) for p in staged.rglob("*") if p.is_file()}
         package = {
-            "format": "espnet_fsqdiff",
+            "format": FORMAT,
             "version": FORMAT_VERSION,
             "licence": licence,
             "versions": _versions(),
@@ -221,12 +239,15 @@ def _check_roles(files: Mapping[str, PathLike]) -> None:
             raise InputError(f"--{role} {path}: no such file; run its stage")
 
 
-def _write_yaml(path: Path, data: Dict[str, Any]) -> None:
+def _dump(data: Dict[str, Any]) -> bytes:
     import yaml
 
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode()
+
+
+def _write_yaml(path: Path, data: Dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        yaml.safe_dump(data, f, sort_keys=False, allow_unicode=True)
+    path.write_bytes(_dump(data))
 
 
 def unpack(
@@ -262,9 +283,7 @@ def unpack(
                 _check_digests(archive, Path(tmp), roles)
                 for name in yaml_files:
                     _point_into(Path(tmp) / name, outdir, set(entries))
-                for name in entries:
-                    (outdir / name).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(Path(tmp) / name, outdir / name)
+                _move(Path(tmp), outdir, list(entries))
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as e:
         raise InputError(
             f"{archive}: not a whole zip file ({e}); fetch or pack it again"
@@ -317,11 +336,7 @@ def _read_meta(
     try:
         if entries["meta.yaml"].file_size > MAX_YAML_BYTES:
             raise ValueError("meta.yaml is too large")
-        meta = yaml.safe_load(z.read("meta.yaml"))
-        yaml_files, files = dict(meta["yaml_files"]), dict(meta["files"])
-        for name in [*yaml_files.values(), *files.values()]:
-            if name not in entries:
-                raise ValueError(f"{name} is missing")
+        yaml_files, files = _roles_in(z.read("meta.yaml"), entries)
         for name in yaml_files.values():
             if entries[name].file_size > MAX_YAML_BYTES:
                 raise ValueError(f"{name} is too large")
@@ -332,6 +347,91 @@ def _read_meta(
             "stage 14"
         ) from e
     return {**yaml_files, **files}, list(yaml_files.values())
+
+
+def _roles_in(meta: bytes, names: Container[str]) -> Tuple[Dict, Dict]:
+    """Configurations and other files by role, of the content of a meta.yaml."""
+    import yaml
+
+    content = yaml.safe_load(meta)
+    yaml_files, files = dict(content["yaml_files"]), dict(content["files"])
+    for name in [*yaml_files.values(), *files.values()]:
+        if name not in names:
+            raise ValueError(f"{name} is missing")
+    return yaml_files, files
+
+
+def _move(source: Path, target: Path, names: List[str]) -> None:
+    """Bring files to their place: at once if nothing is there, else one by one."""
+    try:
+        os.rename(source, target)
+        source.mkdir()  # whoever made it will remove it
+        target.chmod(0o777 & ~_umask())
+    except OSError:
+        for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source / name, target / name)
+
+
+def _umask() -> int:
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return mask
+
+
+def check_unpacked(folder: PathLike) -> Dict[str, str]:
+    """Absolute paths by role of a directory that `unpack` has made.
+
+    Raises:
+        InputError: It is none, or a file is missing or not what was packed.
+    """
+    import yaml
+
+    folder = Path(folder).absolute()
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    try:
+        yaml_files, files = _roles_in((folder / "meta.yaml").read_bytes(), there)
+        package = read_yaml(folder / files["package"])
+        digests = dict(package["sha256"])
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as e:
+        reason = " ".join(str(e).split())
+        raise InputError(
+            f"{folder}: no unpacked voice ({reason}); give one, or its zip"
+        ) from None
+    check_version(folder, package)
+    roles = {**yaml_files, **files}
+    for name in sorted(set(roles.values()) - {files["package"]}):
+        content = (folder / name).read_bytes()
+        if digests.get(name) == hashlib.sha256(content).hexdigest():
+            continue
+        if name in yaml_files.values():
+            # Names of packed files have become paths: as they were before.
+            start = f"{folder}/"
+            config = _map_strings(
+                read_yaml(folder / name), lambda _, v: v.removeprefix(start)
+            )
+            if digests.get(name) == hashlib.sha256(_dump(config)).hexdigest():
+                continue
+        raise InputError(
+            f"{folder / name} is not what was packed (its SHA-256 differs); unpack "
+            "it again"
+        )
+    return {role: str(folder / name) for role, name in roles.items()}
+
+
+def check_version(where: PathLike, package: Dict[str, Any]) -> None:
+    """Refuse a pack of another program or of a later version of this one.
+
+    Raises:
+        InputError: As said.
+    """
+    if package.get("format") != FORMAT:
+        raise InputError(f"{where}: no pack of this program; make it in stage 14")
+    if package.get("version") not in range(1, FORMAT_VERSION + 1):
+        raise InputError(
+            f"{where}: packed in format {package.get('version')}, known up to "
+            f"{FORMAT_VERSION}; take a newer version of this package"
+        )
 
 
 def _extract(
@@ -354,7 +454,9 @@ def _extract(
 def _check_digests(archive: Path, folder: Path, roles: Dict[str, str]) -> None:
     if "package" not in roles:
         return
-    digests = _read_yaml(folder / roles["package"]).get("sha256")
+    package = read_yaml(folder / roles["package"])
+    check_version(archive, package)
+    digests = package.get("sha256")
     for name in sorted(set(roles.values()) - {roles["package"]}):
         if not isinstance(digests, dict) or digests.get(name) != _digest(folder / name):
             raise InputError(
@@ -366,6 +468,6 @@ def _check_digests(archive: Path, folder: Path, roles: Dict[str, str]) -> None:
 def _point_into(path: Path, outdir: Path, names: set) -> None:
     """Make the names of packed files in a configuration paths in `outdir`."""
     config = _map_strings(
-        _read_yaml(path), lambda _, v: str(outdir / v) if v in names else v
+        read_yaml(path), lambda _, v: str(outdir / v) if v in names else v
     )
     _write_yaml(path, config)

@@ -34,6 +34,11 @@ class AveragedModel(TextToToken, AbsESPnetModel):
         """Nothing: tokens need no statistics, only their shapes are collected."""
         return {}
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.ema.parameters()).device
+
     def update_ema(self) -> None:
         """Follow the weights; after every step of the optimizer."""
         self.ema.update(self.network)
