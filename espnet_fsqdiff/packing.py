@@ -50,6 +50,8 @@ _NAMES = {
     "readme": "README.md",
     "package": "package.yaml",
 }
+PRECISIONS = ("float32", "float16")
+_WEIGHTS = ("model_file", "tokenizer_file")
 _REQUIRED = ("train_config", "model_file", "tokenizer_config", "tokenizer_file")
 # Entries of a training configuration that inference does not look at and that
 # name files or machines of the training.
@@ -169,7 +171,10 @@ def _versions() -> Dict[str, Optional[str]]:
 
 
 def pack(
-    outpath: PathLike, files: Mapping[str, PathLike], licence: Optional[str] = None
+    outpath: PathLike,
+    files: Mapping[str, PathLike],
+    licence: str,
+    precision: Optional[str] = None,
 ) -> Path:
     """Write everything that inference needs into one zip file.
 
@@ -179,7 +184,12 @@ def pack(
             `tokenizer_config`, `tokenizer_file`, and if there
             `duration_file`, `inference_config` and `readme` (the model card).
             Relative paths in the configurations start at the working directory.
-        licence: A note on what may be done with the model.
+        licence: Of the training data, and so what may be done with the voice.
+        precision: None packs the weights' files as they are, and training can go on
+            from them. `float32` and `float16` pack for inference alone, compressed:
+            without the trained weights behind a moving average, large tensors in
+            this precision. The tokenizer stays whole: its encoder reads prompts, its
+            recognition head judges takes and prompts.
 
     Returns:
         `outpath`.
@@ -193,6 +203,15 @@ def pack(
     outpath = Path(outpath).absolute()
     if outpath.suffix != ".zip":
         raise InputError(f"{outpath}: call the pack *.zip")
+    if not licence or not licence.strip():
+        raise InputError(
+            "--licence is empty; state that of the training data, such as CC0-1.0, or "
+            "that it is unknown"
+        )
+    if precision not in (None, *PRECISIONS):
+        raise InputError(
+            f"--precision {precision} is unknown; choose {' or '.join(PRECISIONS)}"
+        )
     _check_roles(files)
     with tempfile.TemporaryDirectory() as tmp:
         staged = Path(tmp).resolve()
@@ -202,6 +221,8 @@ def pack(
             if role.endswith("_config"):
                 config = _portable(role, Path(path), packed, staged)
                 _write_yaml(target, config)
+            elif precision is not None and role in _WEIGHTS:
+                _write_weights(Path(path), target, precision)
             else:
                 _copy(Path(path), target)
         entries = {str(p.relative_to(staged)) for p in staged.rglob("*") if p.is_file()}
@@ -209,6 +230,7 @@ def pack(
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "licence": licence,
+            "precision": precision,
             "versions": _versions(),
             "sha256": {name: _digest(staged / name) for name in sorted(entries)},
         }
@@ -224,7 +246,32 @@ def pack(
         with atomic_path(outpath) as aside, redirect_stdout(io.StringIO()):
             with chdir(staged):
                 espnet_pack(files=plain, yaml_files=yaml_files, outpath=aside)
+            if precision is not None:
+                _compress(aside)
     return outpath
+
+
+def _write_weights(source: Path, target: Path, precision: str) -> None:
+    import torch
+
+    from espnet_fsqdiff.states import for_inference, read_states
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    states = read_states(source, "train the model")
+    torch.save(for_inference(states, precision), target)
+
+
+def _compress(path: Path) -> None:
+    """Write a zip anew, its entries deflated (ESPnet stores them)."""
+    smaller = path.with_suffix(".deflated")
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(smaller, "w") as new:
+            for info in old.infolist():
+                content = old.read(info)
+                new.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+        os.replace(smaller, path)
+    finally:
+        smaller.unlink(missing_ok=True)
 
 
 def _check_roles(files: Mapping[str, PathLike]) -> None:

@@ -113,7 +113,7 @@ def make_prompt(
             "prompt_wav: this model was trained without prompts and cannot go on "
             "with one; leave it out, or train with loss_conf: prompt_prob above 0"
         )
-    if not text or not text.strip():
+    if text is None or not text.strip():
         raise InputError("prompt_text is empty; write what is said in prompt_wav")
     name = "prompt_wav"
     if isinstance(wav, (str, Path)):
@@ -126,6 +126,12 @@ def make_prompt(
     ids = synthesizer.encode(text, "prompt_text")
     found = tokenizer.encode_batch([wav], int(fs), [name], return_ctc=tokenizer.has_ctc)
     tokens = found[0][0] if tokenizer.has_ctc else found[0]
+    most = synthesizer.model.max_frames // 2
+    if len(tokens) > most:
+        raise InputError(
+            f"prompt_wav has {len(tokens) / tokenizer.rate_hz:.1f} s, more than half "
+            f"of what the model holds; give at most {most / tokenizer.rate_hz:.1f} s"
+        )
     check_rate(len(tokens), synthesizer.duration.total(ids), tokenizer.rate_hz)
     durations = to_frames(synthesizer.duration.predict(ids), total=len(tokens))
     if tokenizer.has_ctc:

@@ -25,6 +25,7 @@ from espnet_fsqdiff.tokenizer import SpeechTokenizer
 WITHOUT_DURATIONS = ("filler", "prefix")
 
 
+MARKS = ".,?!;:"
 # Seeds of the takes of a text are this far apart.
 TAKE_STEP = 1_000_003
 
@@ -120,6 +121,8 @@ class Synthesizer:
             )
         self.model = model
         self.normalize = build_normalizer(normalizer)
+        symbols = text_tokenizer.token_list or ()
+        self._adds_stop = normalizer is not None and "." in symbols
         self.text_tokenizer = text_tokenizer
         self.text_expansion = text_expansion
         self.duration = duration
@@ -299,28 +302,49 @@ class Synthesizer:
             plans.append(plan)
         return self._sample(plans, self.model.generate, manner)
 
-    def encode(self, text: str, name: Optional[str] = None) -> np.ndarray:
+    def encode(self, text: str, name: str = "text") -> np.ndarray:
         """A written text to symbol ids (S,), normalised if the voice wants it so.
 
         Raises:
             InputError: If it cannot be spoken.
         """
-        text = self.normalize(text, name or "text")
-        return self.text_tokenizer.encode(text, utt_id=name)
+        words = self.spoken(text, name)
+        return self.text_tokenizer.encode(words, utt_id=name)
+
+    def spoken(self, text: str, name: str = "text") -> str:
+        """A written text as it is spoken, if the voice has a normaliser.
+
+        It then also gets a stop at its end if it has no mark there, as sentences have
+        that models are trained on: short words come out clearer.
+
+        Raises:
+            InputError: If nothing in it can be spoken.
+        """
+        try:
+            words = self.normalize(text)
+        except InputError as e:
+            raise InputError(f"{name}: {e}") from None
+        if text.strip() and not words:
+            raise InputError(
+                f"{name}: {text[:60]!r} has nothing to speak; write what is to be said"
+            )
+        if self._adds_stop and words[-1:] not in MARKS:
+            words += "."
+        return words
 
     def sounds(self, text: str) -> bool:
-        """Whether anything in a text can be spoken, as far as can be told."""
+        """Whether there is anything in a text that `speak` would not pass over."""
         try:
-            return bool(self.normalize(text, "text"))
+            return bool(self.normalize(text).strip())
         except InputError:
-            return False
+            return True  # `speak` names what cannot be spoken
 
     def heard_symbols(self, text: str) -> np.ndarray:
         """A text to the symbol ids (S,) of the tokenizer's recognition head."""
-        return self.tokenizer.text_tokenizer.encode(self.normalize(text, "text"))
+        return self.tokenizer.text_tokenizer.encode(self.spoken(text))
 
     def holds(
-        self, text: str, manner: Optional[Manner] = None, name: Optional[str] = None
+        self, text: str, manner: Optional[Manner] = None, name: str = "text"
     ) -> bool:
         """Whether the model can speak a text at once; for `text.sentences.split_text`.
 

@@ -31,7 +31,7 @@ class Text2Tone(Text2Speech):
         self.text_tokenizer = TextTokenizer("char", SYMBOLS, cleaner="spoken_english")
         self.duration, self.text_expansion = TwoFrames(), "duration"
         self.speed, self.seed, self.sampling = 1.0, 0, None
-        self.normalize = build_normalizer(None)
+        self.normalize, self._adds_stop = build_normalizer(None), False
         self.model = SimpleNamespace(max_frames=max_frames)
         self.said = []
 

@@ -1,5 +1,7 @@
 """Text to speech from toy parts: batches, speed, seeds, faults, waves on disk."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soundfile
@@ -15,8 +17,11 @@ from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import JointHead
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
+from espnet_fsqdiff.synthesis import TAKE_STEP, Manner
+from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text2speech import Text2Speech
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.text_to_token import Spoken
 from espnet_fsqdiff.tokenizer import SpeechTokenizer, SpeechTokenizerModel
 from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
 from espnet_fsqdiff.wav_io import WaveWriter
@@ -324,3 +329,36 @@ def test_broken_waves_are_refused_by_name(tmp_path, wav):
     with pytest.raises(InputError, match="^utt_a: .* empty, silent or not finite"):
         writer("utt_a", wav)
     assert not list(tmp_path.rglob("*.wav"))
+
+
+@pytest.mark.parametrize("text_expansion", ["prefix", "duration"])
+def test_takes_of_a_language_model(parts, text_expansion):
+    tts = make_with_lm(parts, text_expansion, temperature=0.9, min_ratio=0.8)
+    alone = [tts("a cab", seed=k * TAKE_STEP)["tokens"] for k in range(3)]
+    result = tts("a cab", num_takes=3)
+    (scores,) = result["scores"]
+    assert torch.equal(result["tokens"], alone[scores.index(max(scores))])
+    ids = torch.from_numpy(tts.text_tokenizer.encode("a cab"))
+    laid = None if result["duration"] is None else [result["duration"]] * 3
+    expected = tts.model.log_likelihood([ids] * 3, alone, laid)
+    assert scores == pytest.approx(expected, rel=1e-4) and max(scores) < 0
+
+
+def test_a_take_without_an_end_loses():
+    kept = [Spoken(torch.zeros(3), complete) for complete in (False, True, False)]
+    plans = [SimpleNamespace(durations=None, ids=[0], text="a")] * 3
+    model = SimpleNamespace(log_likelihood=lambda *_: [-1.0, -5.0, -2.0])
+    tts = SimpleNamespace(tokenizer=SimpleNamespace(has_ctc=False), model=model)
+    manner = Manner(1.0, 0, None, None, num_takes=3)
+    _, chosen, scores = choose_takes(tts, plans, kept, manner)
+    assert chosen == [kept[1]] and scores == [[-1.0, -5.0, -2.0]]
+
+
+def test_a_language_model_goes_on_from_a_prompt(parts):
+    tone = np.sin(np.arange(8000) / 20) * np.linspace(0.1, 0.5, 8000)
+    options = dict(prompt_wav=tone, prompt_fs=FS, prompt_text="abc")
+    for text_expansion in ("prefix", "duration"):
+        tts = make_with_lm(parts, text_expansion, temperature=0.9, min_ratio=0.8)
+        one, other = tts("a cab"), tts("a cab", **options)
+        assert len(other["tokens"]) > 0
+        assert one["tokens"].tolist() != other["tokens"].tolist()

@@ -89,25 +89,19 @@ def _build_step(name: str) -> Callable[[str], str]:
     return step
 
 
-def build_normalizer(name: Optional[str]) -> Callable[[str, str], str]:
+def build_normalizer(name: Optional[str]) -> Callable[[str], str]:
     """Return what writes a text as it is spoken, before any cleaner.
 
     Args:
         name: `spoken_english`, or None to leave texts as they are.
 
-    Returns:
-        A function of a text and its name for messages, see
-        :func:`~espnet_fsqdiff.text.english.read_english`.
-
     Raises:
         InputError: The name is unknown.
     """
     if name is None:
-        return lambda text, name="text": text
+        return str
     if name != SPOKEN_ENGLISH:
         raise InputError(
             f"normalizer {name!r} is unknown; choose {SPOKEN_ENGLISH} or leave it out"
         )
-    from espnet_fsqdiff.text.english import read_english
-
-    return read_english
+    return _build_step(name)
