@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Union
 
 import espnet_fsqdiff
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.packing import check_unpacked, read_yaml, unpack
+from espnet_fsqdiff.unpacking import check_unpacked, read_yaml, unpack
 
 CACHE_VARIABLE = "ESPNET_FSQDIFF_CACHE"
 MAX_CARD_BYTES = 2**20

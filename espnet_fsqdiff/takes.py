@@ -16,7 +16,8 @@ from espnet_fsqdiff.recognition import token_scores
 from espnet_fsqdiff.text_to_token import Spoken
 
 if TYPE_CHECKING:
-    from espnet_fsqdiff.synthesis import Manner, Plan, Synthesizer
+    from espnet_fsqdiff.manner import Manner, Plan
+    from espnet_fsqdiff.synthesis import Synthesizer
 
 
 def choose_takes(

@@ -6,10 +6,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Unio
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.joining import Part
+from espnet_fsqdiff.manner import Manner, make_sampling
 from espnet_fsqdiff.pretrained import Voice, load_options, voices
 from espnet_fsqdiff.prompting import Wave, make_prompt
 from espnet_fsqdiff.reading import read_aloud, stream_aloud
-from espnet_fsqdiff.synthesis import Manner, Synthesizer, make_sampling
+from espnet_fsqdiff.synthesis import Synthesizer
 
 __all__ = ["Text2Speech", "Voice", "voices"]
 

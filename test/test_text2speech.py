@@ -14,10 +14,11 @@ from espnet_fsqdiff.duration import DurationTable
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ
 from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM
+from espnet_fsqdiff.manner import Manner
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import JointHead
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
-from espnet_fsqdiff.synthesis import TAKE_STEP, Manner
+from espnet_fsqdiff.synthesis import TAKE_STEP
 from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text2speech import Text2Speech
 from espnet_fsqdiff.text.tokenizer import TextTokenizer

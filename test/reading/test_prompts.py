@@ -1,5 +1,7 @@
 """Prompts: what stands before a text, and what does not belong together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -59,10 +61,14 @@ def test_speech_goes_on_from_the_prompt(trusting):
     assert result["duration"].sum() == len(result["tokens"])
     assert len(result["duration"]) == len(trusting.encode("Good night."))
     assert result["mel"].shape == (4 * len(result["tokens"]), 20)
-    other = trusting(
-        "Good night.", prompt_wav=hum(pitch=400), prompt_fs=FS, prompt_text=SAID
+    prompt = prompting.make_prompt(trusting, hum(), SAID, FS, check=False)
+    other = prompt._replace(tokens=(prompt.tokens + 5) % 27)
+    one, changed = (
+        trusting.speak(["Good night."], manner=replace(trusting.manner, prompt=p))
+        for p in (prompt, other)
     )
-    assert not torch.equal(result["tokens"], other["tokens"])
+    assert torch.equal(one[0]["tokens"], result["tokens"])
+    assert not torch.equal(one[0]["tokens"], changed[0]["tokens"])
     # Sentence by sentence, and in a batch, each after the same prompt.
     options = dict(prompt_wav=hum(), prompt_fs=FS, prompt_text=SAID)
     texts = ["Good night.", "It is late, and so good night to all of you here."]

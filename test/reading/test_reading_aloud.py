@@ -1,6 +1,7 @@
 """Texts of any length and kind: each is spoken whole, or refused for what it is."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,8 +73,9 @@ def test_a_stream_needs_little_of_ten_megabytes(tts):
     assert read < 20_000
 
 
-@pytest.mark.parametrize("text", ["word " * (2 * 10**6), "x" * 10**7])
-def test_ten_megabytes_at_once_are_refused_quickly(tts, text):
+@pytest.mark.parametrize("word", ["word ", "x"])
+def test_ten_megabytes_at_once_are_refused_quickly(tts, word):
+    text = word * (10**7 // len(word))
     start = time.perf_counter()
     with pytest.raises(InputError, match="hours of speech.*stream") as e:
         tts(text)
@@ -104,7 +106,6 @@ def test_the_shortest_texts(tts, text):
 
 
 def test_a_text_ends_with_a_mark(tts):
-    assert torch.equal(tts("Hello there")["tokens"][:0], torch.zeros(0))
     np.testing.assert_array_equal(tts.encode("Hello there"), tts.encode("Hello there."))
     np.testing.assert_array_equal(
         tts.encode("Hello there?"), tts.encode("Hello there!")
@@ -148,12 +149,24 @@ def test_asterisks_between_long_sentences_are_left_out(tts):
     assert "".join(s["text"] for s in result["sentences"]).count("a") == 150
 
 
-def test_speed_seed_and_options(tts):
+def test_speed_seed_and_options(tts, monkeypatch):
     plain = tts("Hello there.")
     slow = tts("Hello there.", speed=0.5)
     assert len(slow["tokens"]) == pytest.approx(2 * len(plain["tokens"]), abs=1)
     assert not torch.equal(plain["tokens"], tts("Hello there.", seed=9)["tokens"])
-    assert not torch.equal(plain["tokens"], tts("Hello there.", num_steps=9)["tokens"])
+    with monkeypatch.context() as patch:
+        real, seen = tts.model.speak, []
+
+        def speak(*args, sampling, **options):
+            seen.append(sampling)
+            return real(*args, sampling=sampling, **options)
+
+        patch.setattr(tts.model, "speak", speak)
+        tts("Hello there.", num_steps=3, guidance_scale=1.5, temperature=0.5)
+    (sampling,) = seen
+    assert sampling == replace(
+        tts.sampling, num_steps=3, guidance_scale=1.5, temperature=0.5
+    )
     assert torch.equal(plain["tokens"], tts("Hello there.", num_steps=2)["tokens"])
     for options, message in [
         (dict(speed=0), "the speed is 0"),
