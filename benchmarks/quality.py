@@ -94,7 +94,7 @@ def measure(tts, texts, args, directory: Path) -> Dict[str, float]:
     writer = WaveWriter(directory, tts.fs)
     for first in range(0, len(names), args.batch_size):
         part = names[first : first + args.batch_size]
-        for name, result in zip(part, tts.batch([texts[n] for n in part], part)):
+        for name, result in zip(part, tts.speak([texts[n] for n in part], part)):
             writer(name, result["wav"])
             length = len(result["wav"]) / tts.fs
             spoken += length

@@ -1,32 +1,34 @@
-"""A trained system in one zip file, and back.
+"""A trained system in one zip file.
 
 The zip is ESPnet's: `meta.yaml` names the files, and a value of a packed
 configuration that equals the name of a packed file becomes that file's path when
-it is unpacked. Our own `unpack` trusts nothing in the archive.
+it is unpacked, see `unpacking`.
 """
 
-import hashlib
 import io
 import os
 import shutil
-import stat
 import sys
 import tempfile
 import zipfile
-import zlib
 from contextlib import chdir, redirect_stdout
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.unpacking import (
+    FORMAT,
+    FORMAT_VERSION,
+    PathLike,
+    digest,
+    map_strings,
+    read_yaml,
+    unpack,
+    write_yaml,
+)
 
-PathLike = Union[str, Path]
-
-FORMAT_VERSION = 1
-MAX_ENTRY_BYTES = 8 * 2**30
-MAX_ENTRIES = 1000
-MAX_YAML_BYTES = 64 * 2**20
+__all__ = ["PRECISIONS", "pack", "unpack"]
 
 # What a packed file is called, by its role; the roles of configurations end so.
 _NAMES = {
@@ -39,6 +41,8 @@ _NAMES = {
     "readme": "README.md",
     "package": "package.yaml",
 }
+PRECISIONS = ("float32", "float16")
+_WEIGHTS = ("model_file", "tokenizer_file")
 _REQUIRED = ("train_config", "model_file", "tokenizer_config", "tokenizer_file")
 # Entries of a training configuration that inference does not look at and that
 # name files or machines of the training.
@@ -58,39 +62,6 @@ _TRAINING_ONLY = (
     "wandb_entity",
     "wandb_name",
 )
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _map_strings(value: Any, change: Callable[[str, str], Any], key: str = "") -> Any:
-    """Apply `change(key, string)` to every string of nested lists and dicts.
-
-    The symbols of a token list are left as they are: "/" is no path there.
-    """
-    if isinstance(value, dict):
-        return {k: _map_strings(v, change, f"{key}.{k}") for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        if key.rpartition(".")[2] == "token_list":
-            return list(value)
-        return [_map_strings(v, change, key) for v in value]
-    return change(key.lstrip("."), value) if isinstance(value, str) else value
-
-
-def _read_yaml(path: Path) -> Dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(
-            f"{path}: not yaml ({' '.join(str(e).split())}); correct it"
-        ) from e
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: not a configuration; give a yaml file of options")
-    return data
 
 
 def _portable(
@@ -123,11 +94,11 @@ def _portable(
             )
         return value
 
-    config = _read_yaml(path)
+    config = read_yaml(path)
     for key in _TRAINING_ONLY:
         if key in config:
             config[key] = [] if isinstance(config[key], list) else None
-    return _map_strings(config, change)
+    return map_strings(config, change)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -151,7 +122,10 @@ def _versions() -> Dict[str, Optional[str]]:
 
 
 def pack(
-    outpath: PathLike, files: Mapping[str, PathLike], licence: Optional[str] = None
+    outpath: PathLike,
+    files: Mapping[str, PathLike],
+    licence: str,
+    precision: Optional[str] = None,
 ) -> Path:
     """Write everything that inference needs into one zip file.
 
@@ -161,7 +135,12 @@ def pack(
             `tokenizer_config`, `tokenizer_file`, and if there
             `duration_file`, `inference_config` and `readme` (the model card).
             Relative paths in the configurations start at the working directory.
-        licence: A note on what may be done with the model.
+        licence: Of the training data, and so what may be done with the voice.
+        precision: None packs the weights' files as they are, and training can go on
+            from them. `float32` and `float16` pack for inference alone, compressed:
+            without the trained weights behind a moving average, large tensors in
+            this precision. The tokenizer stays whole: its encoder reads prompts, its
+            recognition head judges takes and prompts.
 
     Returns:
         `outpath`.
@@ -175,6 +154,15 @@ def pack(
     outpath = Path(outpath).absolute()
     if outpath.suffix != ".zip":
         raise InputError(f"{outpath}: call the pack *.zip")
+    if not licence or not licence.strip():
+        raise InputError(
+            "--licence is empty; state that of the training data, such as CC0-1.0, or "
+            "that it is unknown"
+        )
+    if precision not in (None, *PRECISIONS):
+        raise InputError(
+            f"--precision {precision} is unknown; choose {' or '.join(PRECISIONS)}"
+        )
     _check_roles(files)
     with tempfile.TemporaryDirectory() as tmp:
         staged = Path(tmp).resolve()
@@ -183,18 +171,21 @@ def pack(
             target = staged / _NAMES[role]
             if role.endswith("_config"):
                 config = _portable(role, Path(path), packed, staged)
-                _write_yaml(target, config)
+                write_yaml(target, config)
+            elif precision is not None and role in _WEIGHTS:
+                _write_weights(Path(path), target, precision)
             else:
                 _copy(Path(path), target)
         entries = {str(p.relative_to(staged)) for p in staged.rglob("*") if p.is_file()}
         package = {
-            "format": "espnet_fsqdiff",
+            "format": FORMAT,
             "version": FORMAT_VERSION,
             "licence": licence,
+            "precision": precision,
             "versions": _versions(),
-            "sha256": {name: _digest(staged / name) for name in sorted(entries)},
+            "sha256": {name: digest(staged / name) for name in sorted(entries)},
         }
-        _write_yaml(staged / _NAMES["package"], package)
+        write_yaml(staged / _NAMES["package"], package)
 
         # The roles, and every other file by its name, so that meta.yaml has all.
         named = {_NAMES[role]: role for role in [*files, "package"]}
@@ -206,7 +197,32 @@ def pack(
         with atomic_path(outpath) as aside, redirect_stdout(io.StringIO()):
             with chdir(staged):
                 espnet_pack(files=plain, yaml_files=yaml_files, outpath=aside)
+            if precision is not None:
+                _compress(aside)
     return outpath
+
+
+def _write_weights(source: Path, target: Path, precision: str) -> None:
+    import torch
+
+    from espnet_fsqdiff.states import for_inference, read_states
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    states = read_states(source, "train the model")
+    torch.save(for_inference(states, precision), target)
+
+
+def _compress(path: Path) -> None:
+    """Write a zip anew, its entries deflated (ESPnet stores them)."""
+    smaller = path.with_suffix(".deflated")
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(smaller, "w") as new:
+            for info in old.infolist():
+                content = old.read(info)
+                new.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+        os.replace(smaller, path)
+    finally:
+        smaller.unlink(missing_ok=True)
 
 
 def _check_roles(files: Mapping[str, PathLike]) -> None:
@@ -219,153 +235,3 @@ def _check_roles(files: Mapping[str, PathLike]) -> None:
     for role, path in files.items():
         if not Path(path).is_file():
             raise InputError(f"--{role} {path}: no such file; run its stage")
-
-
-def _write_yaml(path: Path, data: Dict[str, Any]) -> None:
-    import yaml
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        yaml.safe_dump(data, f, sort_keys=False, allow_unicode=True)
-
-
-def unpack(
-    archive: PathLike, outdir: PathLike, max_entry_bytes: int = MAX_ENTRY_BYTES
-) -> Dict[str, str]:
-    """Unpack what `pack` made, trusting nothing in it.
-
-    Args:
-        archive: The zip file.
-        outdir: Where its files go; made if missing.
-        max_entry_bytes: A larger entry is refused.
-
-    Returns:
-        Absolute paths by role (see `pack`; also `package`, which holds versions,
-        the licence note and digests).
-
-    Raises:
-        InputError: The file is no such pack or is damaged, or an entry would
-            leave `outdir`, is a link or is too large. Nothing of such an archive
-            is written.
-    """
-    archive, outdir = Path(archive), Path(outdir).absolute()
-    if not archive.is_file():
-        raise InputError(f"{archive}: no such file; give a packed model")
-    try:
-        with zipfile.ZipFile(archive) as z:
-            entries = _safe_entries(archive, z, max_entry_bytes)
-            roles, yaml_files = _read_meta(archive, z, entries)
-            outdir.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=outdir.parent) as tmp:
-                for name, info in entries.items():
-                    _extract(archive, z, info, Path(tmp) / name)
-                _check_digests(archive, Path(tmp), roles)
-                for name in yaml_files:
-                    _point_into(Path(tmp) / name, outdir, set(entries))
-                for name in entries:
-                    (outdir / name).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(Path(tmp) / name, outdir / name)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as e:
-        raise InputError(
-            f"{archive}: not a whole zip file ({e}); fetch or pack it again"
-        ) from e
-    return {role: str(outdir / name) for role, name in roles.items()}
-
-
-def _safe_entries(
-    archive: Path, z: zipfile.ZipFile, max_entry_bytes: int
-) -> Dict[str, zipfile.ZipInfo]:
-    """Entries by name; refuses an archive with any that is not a plain file."""
-    entries: Dict[str, zipfile.ZipInfo] = {}
-    for info in z.infolist():
-        name, reason = info.orig_filename, None
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        parts = PurePosixPath(name).parts
-        if info.is_dir() and kind in (0, stat.S_IFDIR):
-            continue
-        if not parts or name.startswith("/") or any(c in name for c in "\\:\0"):
-            reason = "is no relative path"
-        elif ".." in parts or str(PurePosixPath(name)) != name:
-            reason = "leads out of the folder or is no plain name"
-        elif kind not in (0, stat.S_IFREG):
-            reason = "is a link or no plain file"
-        elif info.file_size > max_entry_bytes:
-            reason = f"has {info.file_size} bytes, more than {max_entry_bytes}"
-        elif name in entries:
-            reason = "is there twice"
-        elif len(entries) >= MAX_ENTRIES:
-            reason = f"is one of more than {MAX_ENTRIES}"
-        if reason is not None:
-            raise InputError(
-                f"{archive}: entry {name!r} {reason}; do not use this archive"
-            )
-        entries[name] = info
-    for name in entries:
-        if any(str(p) in entries for p in PurePosixPath(name).parents):
-            raise InputError(
-                f"{archive}: entry {name!r} lies below a file; do not use this archive"
-            )
-    return entries
-
-
-def _read_meta(
-    archive: Path, z: zipfile.ZipFile, entries: Dict[str, zipfile.ZipInfo]
-) -> Tuple[Dict[str, str], List[str]]:
-    """Names by role, and the names of the configurations."""
-    import yaml
-
-    try:
-        if entries["meta.yaml"].file_size > MAX_YAML_BYTES:
-            raise ValueError("meta.yaml is too large")
-        meta = yaml.safe_load(z.read("meta.yaml"))
-        yaml_files, files = dict(meta["yaml_files"]), dict(meta["files"])
-        for name in [*yaml_files.values(), *files.values()]:
-            if name not in entries:
-                raise ValueError(f"{name} is missing")
-        for name in yaml_files.values():
-            if entries[name].file_size > MAX_YAML_BYTES:
-                raise ValueError(f"{name} is too large")
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as e:
-        reason = " ".join(str(e).split())
-        raise InputError(
-            f"{archive}: no pack of this program (meta.yaml: {reason}); pack it with "
-            "stage 14"
-        ) from e
-    return {**yaml_files, **files}, list(yaml_files.values())
-
-
-def _extract(
-    archive: Path, z: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path
-) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    left = info.file_size
-    with z.open(info) as source, open(target, "wb") as f:
-        # The directory may promise less than there is.
-        while block := source.read(2**20):
-            left -= len(block)
-            if left < 0:
-                raise InputError(
-                    f"{archive}: entry {info.filename!r} is larger than it says; do "
-                    "not use this archive"
-                )
-            f.write(block)
-
-
-def _check_digests(archive: Path, folder: Path, roles: Dict[str, str]) -> None:
-    if "package" not in roles:
-        return
-    digests = _read_yaml(folder / roles["package"]).get("sha256")
-    for name in sorted(set(roles.values()) - {roles["package"]}):
-        if not isinstance(digests, dict) or digests.get(name) != _digest(folder / name):
-            raise InputError(
-                f"{archive}: {name} is not what was packed (its SHA-256 differs); "
-                "fetch or pack it again"
-            )
-
-
-def _point_into(path: Path, outdir: Path, names: set) -> None:
-    """Make the names of packed files in a configuration paths in `outdir`."""
-    config = _map_strings(
-        _read_yaml(path), lambda _, v: str(outdir / v) if v in names else v
-    )
-    _write_yaml(path, config)

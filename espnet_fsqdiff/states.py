@@ -1,8 +1,8 @@
-"""Reading weights from files, trusting nothing in them."""
+"""Weights in files: read trusting nothing in them, and cut to what inference needs."""
 
 import pickle
 from pathlib import Path
-from typing import Dict, Union
+from typing import Dict, Iterable, Union
 
 import torch
 
@@ -31,3 +31,56 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
     if not isinstance(states, dict):
         raise InputError(f"{model_file} holds no state dict")
     return states
+
+
+# What training steps, and its moving average, which is all that speaks.
+TRAINED, AVERAGED = "network.", "ema.network."
+# Smaller tensors (biases, statistics, counters) keep their precision: they cost
+# little, and a counter of steps is more than a half can hold.
+LEAST_HALVED = 1000
+
+
+def for_inference(
+    states: Dict[str, torch.Tensor], precision: str = "float32"
+) -> Dict[str, torch.Tensor]:
+    """Leave out what only training needs, see `completed`.
+
+    Args:
+        states: A checkpoint of any of our tasks.
+        precision: `float16` halves all floating tensors of `LEAST_HALVED` elements
+            and more.
+
+    Returns:
+        The rest; without a moving average everything.
+
+    Raises:
+        InputError: If a weight is too large for the precision.
+    """
+    averaged = any(key.startswith(AVERAGED) for key in states)
+    kept = {}
+    for key, value in states.items():
+        if averaged and key.startswith(TRAINED):
+            continue
+        large = value.is_floating_point() and value.numel() >= LEAST_HALVED
+        if precision == "float16" and large:
+            value = value.to(torch.float16)
+            if not torch.isfinite(value).all():
+                raise InputError(
+                    f"{key} has weights that float16 cannot hold; pack in float32"
+                )
+        kept[key] = value.clone()  # and no more of its storage
+    return kept
+
+
+def completed(
+    states: Dict[str, torch.Tensor], expected: Iterable[str]
+) -> Dict[str, torch.Tensor]:
+    """Put the moving average for the trained weights that `for_inference` left out."""
+    if any(key.startswith(TRAINED) for key in states):
+        return states
+    own = {
+        key: states[f"ema.{key}"]
+        for key in expected
+        if key.startswith(TRAINED) and f"ema.{key}" in states
+    }
+    return {**states, **own}

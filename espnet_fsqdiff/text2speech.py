@@ -1,298 +1,206 @@
-"""Text to speech with trained models, for use from Python."""
+"""Text to speech for use from Python: voices, texts of any length, takes, prompts."""
 
 import dataclasses
-import logging
-import time
-import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Union
 
-import numpy as np
-import torch
-
-from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.text.tokenizer import TextTokenizer
-from espnet_fsqdiff.text_to_token import Spoken, TextToToken
-from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
-from espnet_fsqdiff.tokenizer import SpeechTokenizer
+from espnet_fsqdiff.joining import Part
+from espnet_fsqdiff.manner import Manner, make_sampling
+from espnet_fsqdiff.pretrained import Voice, load_options, voices
+from espnet_fsqdiff.prompting import Wave, make_prompt
+from espnet_fsqdiff.reading import read_aloud, stream_aloud
+from espnet_fsqdiff.synthesis import Synthesizer
 
-# Where the model finds its place in the text by itself.
-WITHOUT_DURATIONS = ("filler", "prefix")
-
-
-class _Plan(NamedTuple):
-    """What is to be sampled for one text.
-
-    Attributes:
-        ids: Symbol ids (S,), int64.
-        seed: Of what is random.
-        num_frames: Speech frames T; a guess where the model decides.
-        durations: Frames of each symbol (S,), or None.
-    """
-
-    ids: np.ndarray
-    seed: int
-    num_frames: int
-    durations: Optional[np.ndarray]
+__all__ = ["Text2Speech", "Voice", "voices"]
 
 
-class Text2Speech:
-    """Text -> durations -> diffusion or language model -> tokens -> mel -> wave.
+class Text2Speech(Synthesizer):
+    """Text of any length to speech.
+
+    `speak`, inherited, takes what the model can hold at once; the calls here cut
+    texts into sentences, speak these in batches and join their waves.
 
     Args:
-        model: ESPnet model that makes tokens from text, in eval mode.
-        text_tokenizer: Text to symbol ids.
-        text_expansion: How the model lays text over frames.
-        duration: Predicts frames per symbol.
-        tokenizer: Decodes tokens to sound.
-        speed: Rate of speech; 2 is twice as fast.
-        seed: Of what is random, together with the text.
-        compile: Whether to compile the backbone (`torch.compile`): the first
-            call takes a minute, later ones less than without.
-        **sampling: num_steps, guidance_scale, ...: those of
-            `diffusion.Sampling`, or of `lm.LMSampling` for a language model.
-
-    Raises:
-        InputError: If tokenizer or options do not belong to the model.
+        batch_size: Sentences spoken at once.
+        check_prompts: Whether the tokenizer's recognition head, if there is one, is
+            asked if a prompt's transcript belongs to it.
+        **parts: See `Synthesizer`.
     """
 
-    def __init__(
-        self,
-        model: TextToToken,
-        text_tokenizer: TextTokenizer,
-        text_expansion: str,
-        duration: AbsDuration,
-        tokenizer: SpeechTokenizer,
-        speed: float = 1.0,
-        seed: int = 0,
-        compile: bool = False,
-        **sampling,
-    ):
-        if tokenizer.num_codes != model.codebook.num_codes:
-            raise InputError(
-                f"the tokenizer has {tokenizer.num_codes} codes, the model "
-                f"{model.codebook.num_codes}; give the tokenizer it was trained with"
-            )
-        self.model = model
-        self.text_tokenizer = text_tokenizer
-        self.text_expansion = text_expansion
-        self.duration = duration
-        self.tokenizer = tokenizer
-        self.speed = speed
-        self.seed = seed
-        self.sampling = make_sampling(model.sampling_class, sampling)
-        if compile:
-            model.compile_network()
+    def __init__(self, *args, batch_size: int = 8, check_prompts: bool = True, **parts):
+        super().__init__(*args, **parts)
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; give at least 1")
+        self.batch_size = batch_size
+        self.check_prompts = check_prompts
 
     @classmethod
-    def from_files(
+    def from_pretrained(
         cls,
-        train_config: Union[str, Path],
-        model_file: Union[str, Path],
-        tokenizer_config: Union[str, Path],
-        tokenizer_file: Union[str, Path],
-        duration_file: Union[str, Path],
-        vocoder: str = "griffin_lim",
-        vocoder_conf: Optional[Dict[str, Any]] = None,
+        path_or_tag: Union[str, Path],
         device: str = "cpu",
+        backend: str = "torch",
         **options,
     ) -> "Text2Speech":
-        """Load what the recipe trained.
+        """Load a packed voice.
 
         Args:
-            train_config: config.yaml of the diffusion decoder or language model.
-            model_file: Its weights.
-            tokenizer_config: config.yaml of the speech tokenizer.
-            tokenizer_file: Its weights.
-            duration_file: duration.yaml.
-            vocoder: Name of the vocoder.
-            vocoder_conf: Its options.
+            path_or_tag: A packed zip, the directory of an unpacked one, a name of
+                `voices()`, or a tag `owner/name` of the Hugging Face Hub.
             device: Where to run.
-            **options: Further arguments of the class.
+            backend: What computes: `torch`.
+            **options: Go before those in the pack: sampling (`num_steps`, ...),
+                `speed`, `seed`, `vocoder`, `vocoder_conf`, `batch_size`, `compile`.
 
         Raises:
-            InputError: If a file is missing or they do not belong together.
+            InputError: If there is no such voice, or it is damaged, or has no such
+                option.
         """
-        from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
-        from espnet_fsqdiff.tasks.decoders import decoder_task
+        if backend != "torch":
+            raise InputError(f"backend {backend!r} is unknown; choose torch")
+        return cls.from_files(device=device, **load_options(path_or_tag, options))
 
-        task = decoder_task(train_config)
-        model, args = load_model(task, train_config, model_file, device)
-        tokenizer = SpeechTokenizer.from_pretrained(
-            tokenizer_config, tokenizer_file, device=device
-        )
-        mel = tokenizer.model.feats_extract.get_parameters()
-        tokenizer.vocoder = build_vocoder(vocoder, mel, vocoder_conf)
-        return cls(
-            model,
-            build_text_tokenizer(args),
-            args.text_expansion,
-            load_duration(duration_file, args.token_list),
-            tokenizer,
-            **options,
-        )
+    def __call__(
+        self,
+        text: str,
+        prompt_wav: Optional[Wave] = None,
+        prompt_text: Optional[str] = None,
+        prompt_fs: Optional[int] = None,
+        speed: float = 1.0,
+        num_steps: Optional[int] = None,
+        guidance_scale: Optional[float] = None,
+        seed: Optional[int] = None,
+        temperature: Optional[float] = None,
+        num_takes: Optional[int] = None,
+    ) -> Dict[str, Any]:
+        """Speak a text of any length up to two hours; see `batch`."""
+        return self._read(
+            [text],
+            ["text"],
+            self._manner(
+                prompt_wav,
+                prompt_text,
+                prompt_fs,
+                speed,
+                num_steps,
+                guidance_scale,
+                seed,
+                temperature,
+                num_takes,
+            ),
+        )[0]
 
-    @property
-    def fs(self) -> int:
-        """Sampling rate of the waves in Hz."""
-        return self.vocoder.fs
-
-    @property
-    def vocoder(self) -> Vocoder:
-        """What makes mels audible."""
-        return self.tokenizer.vocoder
-
-    def __call__(self, text: str, utt_id: str = "text") -> Dict[str, Any]:
-        """Speak one text; see `batch`."""
-        return self.batch([text], [utt_id])[0]
-
-    def batch(
-        self, texts: Sequence[str], utt_ids: Optional[Sequence[str]] = None
-    ) -> List[Dict[str, Any]]:
+    def batch(self, texts: Sequence[str], **options) -> List[Dict[str, Any]]:
         """Speak several texts; each sounds as it would alone.
 
         Args:
             texts: What to say.
-            utt_ids: Names, for messages.
+            prompt_wav: Speech whose voice and pace to go on with: a file, or samples
+                (L,). For models that were trained with prompts.
+            prompt_text: What is said in it.
+            prompt_fs: Rate of the samples in Hz, any.
+            speed: Rate of speech; 2 is twice as fast as the voice's own.
+            num_steps: Steps of the sampler; those of the voice by default, as of
+                all that follow.
+            guidance_scale: How strongly the text guides.
+            seed: Of what is random, together with the text.
+            temperature: Divides the logits.
+            num_takes: Draw several of each sentence and keep the best, see
+                `espnet_fsqdiff.takes`.
 
         Returns:
-            For each text a dict with `wav` (L,) float32, `fs`, `tokens` (T,)
-            int64, `complete`, False if a language model did not stop,
-            `durations` (S,) int64 or None, `feat_gen`, the log-mel
-            (F, n_mels), `rtf`, the batch's seconds of work per second of
-            speech, and `rtf_sampling`, those of making the tokens alone.
+            For each text a dict of
+
+            * `wav` (L,) float32 within [-1, 1], and `fs`, its rate in Hz;
+            * `tokens` (T,) int64, `duration` (S,) int64, frames of each symbol, or
+              None where the model needs none, and `mel` (F, n_mels), the log-mel:
+              of all sentences, without the pauses between them;
+            * `sentences`: dicts of `text`, `start` and `end` in seconds;
+            * `rtf` and `rtf_sampling`: seconds of work per second of speech, of the
+              whole batch and of making its tokens;
+            * `complete`: False if a language model came to no end;
+            * `scores`, with several takes: of each sentence those of its takes.
+
+            Arrays are tensors on the CPU.
 
         Raises:
-            InputError: If a text cannot be spoken.
+            InputError: If a text cannot be spoken, or an option is not the model's.
         """
-        utt_ids = utt_ids or [f"text {i}" for i in range(len(texts))]
-        start = time.perf_counter()
-        plans = [self._plan(text, name) for text, name in zip(texts, utt_ids)]
-        sampled = self._sample(plans, self.model.speak)
-        sampling = time.perf_counter() - start
-        results = []
-        for plan, name, (tokens, complete) in zip(plans, utt_ids, sampled):
-            if not complete:
-                logging.warning(
-                    f"{name}: no end within {len(tokens)} tokens, its speech is cut "
-                    "off; train the model longer or raise max_ratio"
-                )
-            mel = self.tokenizer.decode_mel(tokens)
-            wav = self.vocoder(mel)
-            results.append(
-                dict(
-                    wav=wav,
-                    fs=self.fs,
-                    tokens=tokens,
-                    complete=complete,
-                    durations=plan.durations,
-                    feat_gen=mel.cpu(),
-                )
-            )
-        seconds = time.perf_counter() - start
-        spoken = sum(r["wav"].numel() for r in results) / self.fs
-        for result in results:
-            result["rtf"] = seconds / spoken
-            result["rtf_sampling"] = sampling / spoken
-        return results
+        if isinstance(texts, str):
+            raise InputError("texts is one string; give a list of texts")
+        names = [f"text {i}" for i in range(len(texts))]
+        return self._read(texts, names, self._manner(**options)) if names else []
 
-    def rollout(
-        self,
-        texts: Sequence[str],
-        utt_ids: Sequence[str],
-        num_tokens: Sequence[int],
-        durations: Optional[Sequence[np.ndarray]] = None,
-    ) -> List[torch.Tensor]:
-        """Sample with true lengths, to be compared with the true tokens.
+    def stream(self, lines: Union[str, Iterable[str]], **options) -> Iterator[Part]:
+        """Speak a text of any length, as it comes, in constant memory.
 
         Args:
-            texts: What was said.
-            utt_ids: Names.
-            num_tokens: True number of tokens of each.
-            durations: True frames of each symbol, for models that see an
-                alignment.
+            lines: The text or its parts in order, such as an open file; a blank line
+                ends a paragraph.
+            **options: As in `batch`.
 
-        Returns:
-            Tokens (num_tokens,), int64, of each.
-
-        Raises:
-            InputError: If a text does not fit its tokens or durations.
+        Yields:
+            `joining.Part`s: `samples` (L,) float32, and `piece`, the number of the
+            sentence that sounds, None for a pause.
         """
-        plans = []
-        for i, (text, name) in enumerate(zip(texts, utt_ids)):
-            plan = self._plan(text, name, int(num_tokens[i]))
-            if durations is not None and self.text_expansion == "alignment":
-                laid = np.asarray(durations[i])
-                if len(laid) != len(plan.ids) or laid.sum() != plan.num_frames:
-                    raise InputError(
-                        f"{name}: its durations do not fit its text and tokens; "
-                        "extract the tokens again"
-                    )
-                plan = plan._replace(durations=laid)
-            plans.append(plan)
-        return self._sample(plans, self.model.generate)
-
-    def holds(self, text: str) -> bool:
-        """Whether the model can speak a text at once; for `text.sentences.split_text`.
-
-        Raises:
-            InputError: If the text cannot be spoken.
-        """
-        predicted = self.duration.predict(self.text_tokenizer.encode(text))
-        frames = int(to_frames(predicted, speed=self.speed).sum())
-        return frames <= self.model.max_frames
-
-    def _plan(self, text: str, name: str, total: Optional[int] = None) -> _Plan:
-        ids = self.text_tokenizer.encode(text, utt_id=name)
-        predicted = self.duration.predict(ids)
-        try:
-            laid = to_frames(predicted, total=total, speed=self.speed)
-            frames = int(laid.sum())
-            if self.text_expansion == "uniform":
-                laid = to_frames(np.ones(len(ids)), total=frames)
-        except InputError as e:
-            raise InputError(f"{name}: {e}") from None
-        if frames > self.model.max_frames:
-            raise InputError(
-                f"{name}: its text takes {frames} frames, the model holds "
-                f"{self.model.max_frames}; split the text"
-            )
-        # The text decides the noise, wherever in a batch it stands.
-        seed = self.seed + zlib.crc32(text.encode())
-        return _Plan(ids, seed, frames, laid if self._lays_text else None)
-
-    @property
-    def _lays_text(self) -> bool:
-        return self.text_expansion not in WITHOUT_DURATIONS
-
-    def _sample(
-        self, plans: Sequence[_Plan], how: Callable[..., List]
-    ) -> List[Union[torch.Tensor, Spoken]]:
-        """What `model.generate` or `model.speak` gives."""
-        durations = None
-        if self._lays_text:
-            durations = [torch.from_numpy(plan.durations) for plan in plans]
-        return how(
-            [torch.from_numpy(plan.ids) for plan in plans],
-            [plan.num_frames for plan in plans],
-            durations,
-            seeds=[plan.seed for plan in plans],
-            sampling=self.sampling,
+        return stream_aloud(
+            lines,
+            fs=self.fs,
+            batch_size=self.batch_size,
+            **self._ways(self._manner(**options)),
         )
 
-
-def make_sampling(kind: type, options: Dict[str, Any]) -> Any:
-    """An object of the dataclass `kind`.
-
-    Raises:
-        InputError: If it has no such option.
-    """
-    known = [field.name for field in dataclasses.fields(kind)]
-    for name in options:
-        if name not in known:
-            raise InputError(
-                f"{name} is no option of this model's sampling; it has "
-                f"{', '.join(known)}"
+    def _manner(
+        self,
+        prompt_wav: Optional[Wave] = None,
+        prompt_text: Optional[str] = None,
+        prompt_fs: Optional[int] = None,
+        speed: float = 1.0,
+        num_steps: Optional[int] = None,
+        guidance_scale: Optional[float] = None,
+        seed: Optional[int] = None,
+        temperature: Optional[float] = None,
+        num_takes: Optional[int] = None,
+    ) -> Manner:
+        """The manner of speaking that a call asks for."""
+        given = dict(
+            num_steps=num_steps, guidance_scale=guidance_scale, temperature=temperature
+        )
+        given = {name: value for name, value in given.items() if value is not None}
+        sampling = self.sampling
+        if given:
+            own = {
+                field.name: getattr(sampling, field.name)
+                for field in dataclasses.fields(sampling)
+            }
+            sampling = make_sampling(type(sampling), {**own, **given})
+        prompt = None
+        if prompt_wav is not None:
+            prompt = make_prompt(
+                self, prompt_wav, prompt_text, prompt_fs, self.check_prompts
             )
-    return kind(**options)
+        elif prompt_text is not None:
+            raise InputError("prompt_text without prompt_wav; give both or neither")
+        return Manner(
+            speed * self.speed,
+            self.seed if seed is None else seed,
+            sampling,
+            prompt,
+            1 if num_takes is None else num_takes,
+        )
+
+    def _read(
+        self, texts: Sequence[str], names: Sequence[str], manner: Manner
+    ) -> List[Dict[str, Any]]:
+        return read_aloud(
+            texts, names, fs=self.fs, batch_size=self.batch_size, **self._ways(manner)
+        )
+
+    def _ways(self, manner: Manner) -> Dict[str, Any]:
+        """What `reading` asks of a synthesizer, in a manner."""
+        return dict(
+            holds=lambda text, name: self.holds(text, manner, name),
+            sounds=self.sounds,
+            speak=lambda texts, names: self.speak(texts, names, manner),
+        )

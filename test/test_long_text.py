@@ -10,6 +10,7 @@ pytest.importorskip("espnet2")
 
 from espnet_fsqdiff.joining import join_waves, speak_pieces, write_joined  # noqa: E402
 from espnet_fsqdiff.text2speech import Text2Speech  # noqa: E402
+from espnet_fsqdiff.text.normalize import build_normalizer  # noqa: E402
 from espnet_fsqdiff.text.sentences import split_text  # noqa: E402
 from espnet_fsqdiff.text.tokenizer import TextTokenizer  # noqa: E402
 
@@ -29,12 +30,13 @@ class Text2Tone(Text2Speech):
     def __init__(self, max_frames):
         self.text_tokenizer = TextTokenizer("char", SYMBOLS, cleaner="spoken_english")
         self.duration, self.text_expansion = TwoFrames(), "duration"
-        self.speed, self.seed = 1.0, 0
+        self.speed, self.seed, self.sampling = 1.0, 0, None
+        self.normalize, self._adds_stop = build_normalizer(None), False
         self.model = SimpleNamespace(max_frames=max_frames)
         self.said = []
 
-    def batch(self, texts, utt_ids=None):
-        plans = [self._plan(text, text) for text in texts]
+    def speak(self, texts, utt_ids=None, manner=None):
+        plans = [self._plan(text, text, manner or self.manner) for text in texts]
         self.said += texts
         return [{"wav": torch.arange(640 * p.num_frames).sin()} for p in plans]
 
@@ -47,8 +49,8 @@ def test_long_text_is_spoken_whole(tmp_path):
     ) * 5
     tts = Text2Tone(max_frames=150)
     assert tts.holds("a short one") and not tts.holds("$1,234,567.89")
-    # What fits one by one is what `batch` takes without an error.
-    waves = speak_pieces(split_text(text.splitlines(True), tts.holds), tts.batch)
+    # What fits one by one is what `speak` takes without an error.
+    waves = speak_pieces(split_text(text.splitlines(True), tts.holds), tts.speak)
     seconds = write_joined(tmp_path / "out.wav", join_waves(waves, 16000), 16000)
     assert "".join("".join(tts.said).split()) == "".join(text.split())
     assert soundfile.info(tmp_path / "out.wav").duration == seconds

@@ -118,7 +118,9 @@ def test_pack_names_what_is_wrong(recipe):
     with pytest.raises(InputError, match="call the pack"):
         run_pack("model.tar")
     with pytest.raises(InputError, match="--tokenizer_config is not given"):
-        pack("m.zip", {k: v for k, v in FILES.items() if k != "tokenizer_config"})
+        pack(
+            "m.zip", {k: v for k, v in FILES.items() if k != "tokenizer_config"}, "CC0"
+        )
     for value in ("/data/lost.bin", "exp/tokenizer"):
         write("decode.yaml", {"a": {"b": value}})
         with pytest.raises(InputError, match=f"decode.yaml: a.b names {value}"):

@@ -1,5 +1,7 @@
 """Text to speech from toy parts: batches, speed, seeds, faults, waves on disk."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soundfile
@@ -12,11 +14,15 @@ from espnet_fsqdiff.duration import DurationTable
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ
 from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM
+from espnet_fsqdiff.manner import Manner
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import JointHead
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
+from espnet_fsqdiff.synthesis import TAKE_STEP
+from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text2speech import Text2Speech
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.text_to_token import Spoken
 from espnet_fsqdiff.tokenizer import SpeechTokenizer, SpeechTokenizerModel
 from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
 from espnet_fsqdiff.wav_io import WaveWriter
@@ -104,11 +110,15 @@ def make(parts, text_expansion="duration", **options):
     return Text2Speech(**{**parts, "text_expansion": text_expansion, **options})
 
 
+def speak(tts, text, name):
+    return tts.speak([text], [name])[0]
+
+
 @pytest.mark.parametrize("text_expansion", ["filler", "uniform", "duration"])
 def test_a_batch_is_as_each_alone(parts, text_expansion):
     tts = make(parts, text_expansion)
-    for text, name, result in zip(TEXTS, NAMES, tts.batch(TEXTS, NAMES)):
-        alone = tts(text, name)
+    for text, name, result in zip(TEXTS, NAMES, tts.speak(TEXTS, NAMES)):
+        alone = tts.speak([text], [name])[0]
         assert torch.equal(result["tokens"], alone["tokens"])
         torch.testing.assert_close(result["wav"], alone["wav"])
         frames = len(result["tokens"])
@@ -137,16 +147,16 @@ def test_compiled_says_the_same(parts, monkeypatch):
     real = torch.compile
     monkeypatch.setattr(torch, "compile", compile_eager)
     fresh = {**parts, "model": make_model()}
-    expected = make(parts).batch(TEXTS, NAMES)
+    expected = make(parts).speak(TEXTS, NAMES)
     tts = make(fresh, compile=True)
     assert compiled == [{"dynamic": True}]
-    for one, other in zip(tts.batch(TEXTS, NAMES), expected):
+    for one, other in zip(tts.speak(TEXTS, NAMES), expected):
         assert torch.equal(one["tokens"], other["tokens"])
 
 
 def test_the_text_is_heard(parts):
     tts = make(parts)
-    one, other = tts("abab", "same"), tts("baba", "same")
+    one, other = tts.speak(["abab", "baba"])
     assert len(one["tokens"]) == len(other["tokens"])
     assert not torch.equal(one["tokens"], other["tokens"])
 
@@ -160,9 +170,11 @@ def test_speed_changes_the_length(parts):
 
 
 def test_the_seed_changes_the_tokens_and_the_name_does_not(parts):
-    tokens = make(parts)(TEXTS[2], "utt_a")["tokens"]
-    assert not torch.equal(tokens, make(parts, seed=1)(TEXTS[2], "utt_a")["tokens"])
-    assert torch.equal(tokens, make(parts)(TEXTS[2], "utt_b")["tokens"])
+    tokens = speak(make(parts), TEXTS[2], "utt_a")["tokens"]
+    assert not torch.equal(
+        tokens, speak(make(parts, seed=1), TEXTS[2], "utt_a")["tokens"]
+    )
+    assert torch.equal(tokens, speak(make(parts), TEXTS[2], "utt_b")["tokens"])
 
 
 @pytest.mark.parametrize(
@@ -176,12 +188,12 @@ def test_the_seed_changes_the_tokens_and_the_name_does_not(parts):
 )
 def test_texts_that_cannot_be_spoken_name_the_utterance(parts, text, message):
     with pytest.raises(InputError, match=message):
-        make(parts).batch([TEXTS[0], text, TEXTS[1]], NAMES)
+        make(parts).speak([TEXTS[0], text, TEXTS[1]], NAMES)
 
 
 def test_a_speed_that_is_none_is_refused(parts):
-    with pytest.raises(InputError, match="^utt_a: the speed is 0"):
-        make(parts, speed=0)(TEXTS[0], "utt_a")
+    with pytest.raises(InputError, match="^the speed is 0"):
+        speak(make(parts, speed=0), TEXTS[0], "utt_a")
 
 
 def test_a_tokenizer_with_other_codes_is_refused(parts):
@@ -238,9 +250,9 @@ def make_with_lm(parts, text_expansion="prefix", stop_bias=0.0, **options):
 def test_a_language_model_speaks_too(parts, text_expansion):
     tts = make_with_lm(parts, text_expansion, temperature=0.9, min_ratio=0.8)
     assert tts.sampling == LMSampling(temperature=0.9, min_ratio=0.8)
-    results = tts.batch(TEXTS, NAMES)
+    results = tts.speak(TEXTS, NAMES)
     for text, name, result in zip(TEXTS, NAMES, results):
-        alone = tts(text, name)
+        alone = tts.speak([text], [name])[0]
         assert torch.equal(result["tokens"], alone["tokens"])
         torch.testing.assert_close(result["wav"], alone["wav"])
         frames = len(result["tokens"])
@@ -258,12 +270,12 @@ def test_a_language_model_speaks_too(parts, text_expansion):
 
 def test_speech_without_an_end_is_told_by_name(parts, caplog):
     tts = make_with_lm(parts, stop_bias=-50.0, max_ratio=1.5)
-    result = tts("abc", "utt_a")
+    result = speak(tts, "abc", "utt_a")
     assert not result["complete"] and len(result["tokens"]) == 18  # 1.5 x 12
     assert "utt_a: no end within 18 tokens" in caplog.text
     caplog.clear()
     tts = make_with_lm(parts, stop_bias=50.0, min_ratio=0.5)
-    result = tts("abc", "utt_a")
+    result = speak(tts, "abc", "utt_a")
     assert result["complete"] and len(result["tokens"]) == 6
     assert not caplog.text
 
@@ -276,7 +288,7 @@ def test_options_are_those_of_the_model(parts):
     with pytest.raises(InputError, match="this model is not compiled"):
         make_with_lm(parts, compile=True)
     with pytest.raises(InputError, match="^utt_a: .* the model holds 64; split"):
-        make_with_lm(parts)("abc" * 40, "utt_a")
+        speak(make_with_lm(parts), "abc" * 40, "utt_a")
 
 
 def test_the_command_has_every_option_of_sampling():
@@ -318,3 +330,36 @@ def test_broken_waves_are_refused_by_name(tmp_path, wav):
     with pytest.raises(InputError, match="^utt_a: .* empty, silent or not finite"):
         writer("utt_a", wav)
     assert not list(tmp_path.rglob("*.wav"))
+
+
+@pytest.mark.parametrize("text_expansion", ["prefix", "duration"])
+def test_takes_of_a_language_model(parts, text_expansion):
+    tts = make_with_lm(parts, text_expansion, temperature=0.9, min_ratio=0.8)
+    alone = [tts("a cab", seed=k * TAKE_STEP)["tokens"] for k in range(3)]
+    result = tts("a cab", num_takes=3)
+    (scores,) = result["scores"]
+    assert torch.equal(result["tokens"], alone[scores.index(max(scores))])
+    ids = torch.from_numpy(tts.text_tokenizer.encode("a cab"))
+    laid = None if result["duration"] is None else [result["duration"]] * 3
+    expected = tts.model.log_likelihood([ids] * 3, alone, laid)
+    assert scores == pytest.approx(expected, rel=1e-4) and max(scores) < 0
+
+
+def test_a_take_without_an_end_loses():
+    kept = [Spoken(torch.zeros(3), complete) for complete in (False, True, False)]
+    plans = [SimpleNamespace(durations=None, ids=[0], text="a")] * 3
+    model = SimpleNamespace(log_likelihood=lambda *_: [-1.0, -5.0, -2.0])
+    tts = SimpleNamespace(tokenizer=SimpleNamespace(has_ctc=False), model=model)
+    manner = Manner(1.0, 0, None, None, num_takes=3)
+    _, chosen, scores = choose_takes(tts, plans, kept, manner)
+    assert chosen == [kept[1]] and scores == [[-1.0, -5.0, -2.0]]
+
+
+def test_a_language_model_goes_on_from_a_prompt(parts):
+    tone = np.sin(np.arange(8000) / 20) * np.linspace(0.1, 0.5, 8000)
+    options = dict(prompt_wav=tone, prompt_fs=FS, prompt_text="abc")
+    for text_expansion in ("prefix", "duration"):
+        tts = make_with_lm(parts, text_expansion, temperature=0.9, min_ratio=0.8)
+        one, other = tts("a cab"), tts("a cab", **options)
+        assert len(other["tokens"]) > 0
+        assert one["tokens"].tolist() != other["tokens"].tolist()

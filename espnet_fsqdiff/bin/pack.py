@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.packing import PRECISIONS, pack
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,19 +26,26 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--inference_config", help="decoding options, yaml")
     parser.add_argument("--readme", help="model card, README.md")
     parser.add_argument(
-        "--licence", help="a note on what may be done with the model and its voice"
+        "--licence",
+        required=True,
+        help="of the training data, such as CC0-1.0: what may be done with the voice",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="pack for inference alone, compressed, large tensors in this precision; "
+        "without it the files go in as they are, and training can go on from them",
     )
     return parser
 
 
 def main(cmd=None) -> None:
     """Run the command."""
-    from espnet_fsqdiff.packing import pack
-
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     files = vars(get_parser().parse_args(cmd))
-    outpath, licence = files.pop("outpath"), files.pop("licence")
-    pack(outpath, {role: path for role, path in files.items() if path}, licence)
+    outpath, licence, precision = map(files.pop, ("outpath", "licence", "precision"))
+    given = {role: path for role, path in files.items() if path}
+    pack(outpath, given, licence, precision)
     logging.info(f"{outpath}: {outpath.stat().st_size / 2**20:.1f} MiB")
 
 

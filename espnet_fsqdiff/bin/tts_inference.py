@@ -62,6 +62,9 @@ def get_parser():
         default=False,
         help="Compile the network: slow at first, then faster; needs a C++ compiler",
     )
+    group.add_argument(
+        "--normalizer", help="Writes numbers and the like as words: spoken_english"
+    )
     group.add_argument("--speed", type=float, default=1.0)
     group.add_argument("--seed", type=int, default=0)
     group.add_argument("--vocoder", default="griffin_lim")
@@ -98,6 +101,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
         speed=args.speed,
         seed=args.seed,
         compile=args.compile,
+        normalizer=args.normalizer,
         **{name: value for name, value in sampling.items() if value is not None},
     )
     texts = read_table(Path(args.data_dir) / "text")
@@ -110,7 +114,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     bar = tqdm(total=len(names), unit="utt", disable=None)
     for first in range(0, len(names), args.batch_size):
         part = names[first : first + args.batch_size]
-        for name, result in zip(part, tts.batch([texts[n] for n in part], part)):
+        for name, result in zip(part, tts.speak([texts[n] for n in part], part)):
             writer(name, result["wav"])
             tokens[name] = result["tokens"].numpy()
             unfinished += not result["complete"]

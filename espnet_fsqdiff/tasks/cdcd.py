@@ -43,6 +43,7 @@ from espnet_fsqdiff.tasks.common import (
 )
 from espnet_fsqdiff.tasks.trainer import ResumableTrainer
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
+from espnet_fsqdiff.text_to_token import padded_batch
 
 TEXT_EXPANSIONS = ("filler", "uniform", "duration", "alignment")
 
@@ -167,6 +168,25 @@ class ESPnetCDCDModel(AveragedModel):
     @property
     def max_frames(self) -> int:
         return self.network.backbone.max_frames
+
+    @property
+    def takes_prompts(self) -> bool:
+        return self.loss.prompt_prob > 0
+
+    @torch.no_grad()
+    def log_likelihood(self, text, tokens, durations=None) -> List[float]:
+        """Minus the cross-entropy at `valid_times`, under noise that is the same for
+        utterances of one length."""
+        names = ["take"] * len(tokens)
+        batch = padded_batch(text, tokens, durations, self.device)
+        none = torch.zeros(len(tokens), dtype=torch.int64, device=batch[1].device)
+        total = 0.0
+        for time in self.valid_times:
+            draw = self.loss.fixed_draw(
+                names, batch[1], batch[0].size(1), self.codebook.dim, time
+            )._replace(prompt_lengths=none)
+            total = total - self._score(self.ema.network, *batch, draw)[0]
+        return (total / len(self.valid_times)).tolist()
 
     def compile_network(self) -> None:
         backbone = self.ema.network.backbone

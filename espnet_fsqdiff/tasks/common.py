@@ -13,7 +13,7 @@ from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_fsqdiff.data.audio import check_wave
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.states import read_states
+from espnet_fsqdiff.states import completed, read_states
 from espnet_fsqdiff.text.tokenizer import (
     TextTokenizer,
     check_token_list,
@@ -33,6 +33,11 @@ class AveragedModel(TextToToken, AbsESPnetModel):
     def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
         """Nothing: tokens need no statistics, only their shapes are collected."""
         return {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.ema.parameters()).device
 
     def update_ema(self) -> None:
         """Follow the weights; after every step of the optimizer."""
@@ -138,8 +143,9 @@ def load_model(
             f"{config_file} has no {option}; it was written by another version: "
             "use that one, or train the model again"
         ) from None
-    states = read_states(model_file, "train the model")
-    check_keys(states, model.state_dict(), model_file)
+    expected = model.state_dict()
+    states = completed(read_states(model_file, "train the model"), expected)
+    check_keys(states, expected, model_file)
     model.load_state_dict(states)
     return model.to(device).eval(), args
 

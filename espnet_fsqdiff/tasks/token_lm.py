@@ -17,7 +17,7 @@ from espnet_fsqdiff.nets.heads import JointHead, PairwiseHead
 from espnet_fsqdiff.nets.precision import cpu_autocast
 from espnet_fsqdiff.tasks.cdcd import CDCDTask, codebook_choices, text_encoder_choices
 from espnet_fsqdiff.tasks.common import AveragedModel, token_list_of
-from espnet_fsqdiff.text_to_token import Spoken
+from espnet_fsqdiff.text_to_token import Spoken, padded_batch
 
 lm_choices = ClassChoices("lm", classes=dict(qwen2=Qwen2Decoder), default="qwen2")
 # Tokens are drawn from one distribution: no factorized head.
@@ -111,14 +111,44 @@ class ESPnetTokenLMModel(AveragedModel):
             )
         ]
 
+    @property
+    def takes_prompts(self) -> bool:
+        return True  # every utterance it was trained on goes on from its beginning
+
+    @torch.no_grad()
+    def log_likelihood(self, text, tokens, durations=None) -> List[float]:
+        """Of each token after those before it."""
+        network = self.ema.network
+        batch = padded_batch(text, tokens, durations, self.device)
+        return (-self.loss(network, *batch)[0]).tolist()
+
     def speak(
-        self, text, num_frames, durations=None, seeds=None, sampling=LMSampling()
+        self,
+        text,
+        num_frames,
+        durations=None,
+        seeds=None,
+        sampling=LMSampling(),
+        prompts=None,
     ) -> List[Spoken]:
         """Sample with the moving average until the model stops."""
         if self.network.lay_text:
-            return super().speak(text, num_frames, durations, seeds, sampling)
-        limits = [sampling.limits(n, self.max_frames) for n in num_frames]
-        said = generate(self.ema.network, text, limits, seeds=seeds, sampling=sampling)
+            return super().speak(
+                text, num_frames, durations, seeds, sampling, prompts=prompts
+            )
+        given = [0 if p is None else len(p) for p in prompts or [None] * len(text)]
+        limits = [
+            sampling.limits(n - p, self.max_frames - p)
+            for n, p in zip(num_frames, given)
+        ]
+        said = generate(
+            self.ema.network,
+            text,
+            limits,
+            prompts=prompts,
+            seeds=seeds,
+            sampling=sampling,
+        )
         return [Spoken(tokens, stopped) for tokens, stopped in said]
 
 

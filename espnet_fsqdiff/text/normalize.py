@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import warnings
-from typing import Callable, List, Sequence, Union
+from typing import Callable, List, Optional, Sequence, Union
 
 from espnet_fsqdiff.errors import InputError
 
@@ -87,3 +87,21 @@ def _build_step(name: str) -> Callable[[str], str]:
             "another of ESPnet's"
         ) from None
     return step
+
+
+def build_normalizer(name: Optional[str]) -> Callable[[str], str]:
+    """Return what writes a text as it is spoken, before any cleaner.
+
+    Args:
+        name: `spoken_english`, or None to leave texts as they are.
+
+    Raises:
+        InputError: The name is unknown.
+    """
+    if name is None:
+        return str
+    if name != SPOKEN_ENGLISH:
+        raise InputError(
+            f"normalizer {name!r} is unknown; choose {SPOKEN_ENGLISH} or leave it out"
+        )
+    return _build_step(name)

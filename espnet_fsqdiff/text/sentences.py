@@ -73,7 +73,7 @@ def split_text(
     def holds(piece: str) -> bool:
         if isinstance(fits, int):
             return len(piece) <= fits
-        return not _can_sound(piece) or fits(piece)
+        return not can_sound(piece) or fits(piece)
 
     sentences = _sentences(_words(_blocks(text)))
     parts = (
@@ -209,7 +209,7 @@ def _merged(
     """Join short pieces with a neighbour."""
     last, last_sounds = None, False
     for piece in pieces:
-        sounds = _can_sound(piece.text)
+        sounds = can_sound(piece.text)
         if last is not None:
             joined = f"{last.text} {piece.text}"
             short = min(len(last.text), len(piece.text)) < min_chars
@@ -225,5 +225,6 @@ def _merged(
         yield last
 
 
-def _can_sound(text: str) -> bool:
+def can_sound(text: str) -> bool:
+    """Whether a text has letters or digits."""
     return _LETTER_OR_DIGIT.search(text) is not None

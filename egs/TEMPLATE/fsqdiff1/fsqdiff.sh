@@ -67,6 +67,9 @@ inference_tag=        # name of its directory; by default that of the config
 inference_model=valid.loss.ave.pth
 num_examples=4        # utterances with pictures and players in the report
 title=                # heading of the report
+licence=unknown       # that of the training data, for the pack
+model_card=README.md  # for the pack, where there is one
+pack_precision=float16 # float16 or float32, for inference alone; none: files as they are
 hf_repo=              # where to upload, e.g. user/model
 
 help_message=$(cat << EOF
@@ -392,7 +395,10 @@ stage_13() {
 stage_14() {
     need_models
     config inference_config "${inference_config}"
-    ${python} -m espnet_fsqdiff.bin.pack "${model_opts[@]}" \
+    local opts=(--licence "${licence}")
+    [ ! -f "${model_card}" ] || opts+=(--readme "${model_card}")
+    [ "${pack_precision}" = none ] || opts+=(--precision "${pack_precision}")
+    ${python} -m espnet_fsqdiff.bin.pack "${model_opts[@]}" "${opts[@]}" \
         --inference_config "${inference_config}" --outpath "${packed}"
     log "The packed model: ${packed}"
 }

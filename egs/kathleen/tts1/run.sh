@@ -13,4 +13,5 @@ set -euo pipefail
     --tokenizer_model valid.mel_loss.ave.pth \
     --train_config conf/train_cdcd.yaml \
     --inference_config conf/decode.yaml \
+    --licence "CC0-1.0 (recordings: rhasspy/dataset-voice-kathleen)" \
     "$@"

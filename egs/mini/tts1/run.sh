@@ -53,4 +53,5 @@ fi
     --tokenizer_config "conf/train_tokenizer_${preset}.yaml" \
     --train_config "conf/train_cdcd_${preset}.yaml" \
     --inference_config conf/decode.yaml \
+    --licence "made by flite, whose licence is of the BSD kind" \
     "${args[@]}"

@@ -1,0 +1,75 @@
+"""How something is said, and what is to be sampled for it."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Dict, NamedTuple, Optional
+
+import numpy as np
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.prompting import Prompt
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How something is said.
+
+    Attributes:
+        speed: Rate of speech; 2 is twice as fast.
+        seed: Of what is random, together with the text.
+        sampling: Of the model's `sampling_class`.
+        prompt: Speech to go on from, for models that were trained with prompts.
+        num_takes: How many are drawn of each text; the best is kept.
+
+    Raises:
+        InputError: If a figure is out of range.
+    """
+
+    speed: float
+    seed: int
+    sampling: Any
+    prompt: Optional[Prompt] = None
+    num_takes: int = 1
+
+    def __post_init__(self):
+        if not 0 < self.speed < np.inf:
+            raise InputError(f"the speed is {self.speed}; give a positive number")
+        if self.num_takes < 1:
+            raise InputError(f"num_takes is {self.num_takes}; give at least 1")
+
+
+class Plan(NamedTuple):
+    """What is to be sampled for one text.
+
+    Attributes:
+        text: As it was given.
+        ids: Symbol ids (S,), int64, the prompt's before them.
+        seed: Of what is random.
+        num_frames: Speech frames T, the prompt's among them; a guess where the
+            model decides.
+        durations: Frames of each symbol (S,), or None.
+        own_durations: Those of the text without its prompt.
+    """
+
+    text: str
+    ids: np.ndarray
+    seed: int
+    num_frames: int
+    durations: Optional[np.ndarray]
+    own_durations: Optional[np.ndarray]
+
+
+def make_sampling(kind: type, options: Dict[str, Any]) -> Any:
+    """An object of the dataclass `kind`.
+
+    Raises:
+        InputError: If it has no such option.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in options:
+        if name not in known:
+            raise InputError(
+                f"{name} is no option of this model's sampling; it has "
+                f"{', '.join(known)}"
+            )
+    return kind(**options)
