@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import (
+    IO,
     Any,
     Dict,
-    IO,
     Iterable,
     Iterator,
     List,
@@ -184,7 +185,7 @@ class SpeechFolder:
                 "key": self._key(line.text),
             }
             if spoken.get("scores") is not None:
-                record["scores"] = [float(score) for score in spoken["scores"]]
+                record["scores"] = spoken["scores"]
             with open(self._log, "a", encoding="utf-8") as f:
                 f.write(json.dumps(record, ensure_ascii=False) + "\n")
         self._made[line.number] = record["key"]
@@ -256,15 +257,18 @@ def _speak(
 ) -> Iterator[Tuple[Line, Union[Dict[str, Any], InputError]]]:
     if len(batch) == 1 and len(batch[0].text) >= MAX_LINE_CHARS:
         yield batch[0], InputError(
-            f"it has {MAX_LINE_CHARS} characters or more; cut it, or make one file of "
-            "the whole text (-o)"
+            f"line {batch[0].number} has {MAX_LINE_CHARS} characters or more; cut it, "
+            "or make one file of the whole text (-o)"
         )
         return
     try:
         spoken = tts.batch([line.text for line in batch], **options)
     except InputError as e:
         if len(batch) == 1:
-            yield batch[0], e
+            # The voice knows it as the first text of a batch.
+            rest = re.sub("^text 0(?=[:,])|^", "", str(e), count=1)
+            sep = "" if rest[:1] in ":," else ": "
+            yield batch[0], InputError(f"line {batch[0].number}{sep}{rest}")
             return
         for line in batch:
             yield from _speak(tts, [line], options)
@@ -290,4 +294,6 @@ def digest(path: Union[str, Path]) -> str:
             found.update(repr(entry).encode())
         return found.hexdigest()
     except OSError as e:
-        raise InputError(f"{path}: {e.strerror}; give a file that can be read") from None
+        raise InputError(
+            f"{path}: {e.strerror}; give a file that can be read"
+        ) from None

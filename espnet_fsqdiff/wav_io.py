@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Dict, Union
 
 import numpy as np
 
-
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path

@@ -51,7 +51,9 @@ def _number(kind: Callable, least: float, most: float = math.inf) -> Callable:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            span = f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
+            span = (
+                f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
+            )
             name = "whole number" if kind is int else "number"
             raise argparse.ArgumentTypeError(f"{text!r} is no {name} of {span}")
         return value
@@ -151,7 +153,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
         serve(
             _voice_names(args.model),
-            lambda name: load(name, args.device, args.backend),
+            lambda name: load(name, args.device, args.backend, args.batch_size),
             host=args.host,
             port=args.port,
             max_chars=args.max_chars,
@@ -162,7 +164,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
         _check(args)
         model = _voice_names(args.model)[0]
         progress = _Progress(args.quiet)
-        tts = load(model, args.device, args.backend)
+        tts = load(model, args.device, args.backend, args.batch_size)
         progress.loaded(model)
         if args.output is not None:
             _speak_joined(tts, args, progress)
@@ -170,21 +172,34 @@ def main(cmd: Optional[List[str]] = None) -> None:
             _speak_folder(tts, model, args, progress)
 
 
-def load(model: str, device: str, backend: str) -> Any:
+def load(model: str, device: str, backend: str, batch_size: int) -> Any:
     """Load a voice.
 
     Raises:
-        InputError: There is none of that name, it is damaged, or what it needs is not
-            installed.
+        InputError: There is none of that name, it is damaged, there is no such device,
+            or what it needs is not installed.
     """
     try:
+        import torch
+
         from espnet_fsqdiff.text2speech import Text2Speech
     except ModuleNotFoundError:
         from espnet_fsqdiff.espnet_check import require_espnet
 
         require_espnet()
         raise
-    return Text2Speech.from_pretrained(model, device=device, backend=backend)
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"--device {device}: there is no such kind; give cpu or cuda")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {device}: torch sees {torch.cuda.device_count()} GPUs here; "
+            "give another, or cpu"
+        )
+    return Text2Speech.from_pretrained(
+        model, device=device, backend=backend, batch_size=batch_size
+    )
 
 
 def _voice_names(model: Optional[str]) -> List[str]:
@@ -206,7 +221,9 @@ def _list_models() -> None:
     from espnet_fsqdiff.pretrained import voices
 
     for voice in voices():
-        print(f"{voice.name}\t{voice.path}\t{voice.card}")
+        lines = (line.strip("# \t") for line in voice.card.splitlines())
+        title = next(filter(None, lines), "no model card")
+        print(f"{voice.name}\t{voice.path}\t{title}")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -260,9 +277,12 @@ def _speak_joined(tts: Any, args: argparse.Namespace, progress: "_Progress") -> 
 
     progress.start(total, "B", scale=True)
     with writing(args.output):
-        parts = tts.stream(counted(), batch_size=args.batch_size, **_options(args))
+        parts = tts.stream(counted(), **_options(args))
         seconds = write_joined(
-            args.output, parts, tts.fs, lambda _, start, end: progress.spoke(end - start)
+            args.output,
+            parts,
+            tts.fs,
+            lambda _, start, end: progress.spoke(end - start),
         )
     progress.end(f"{args.output}: {seconds:.1f} s of speech", seconds)
 
@@ -304,7 +324,7 @@ def _speak_folder(
             folder.add(line, spoken)
         except InputError as e:
             faults += 1
-            progress.error(f"line {line.number}: {e}")
+            progress.error(str(e))
         else:
             made += 1
             length = len(spoken["wav"]) / tts.fs

@@ -173,5 +173,3 @@ def _file(address: str, name: str) -> Route:
         return Response(content, media_type=kind, headers=HEADERS)
 
     return Route(address, send, methods=["GET"])
-
-

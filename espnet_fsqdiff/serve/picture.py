@@ -1,7 +1,7 @@
 """The picture of a mel."""
 
 import io
-from typing import Any, Dict, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +11,12 @@ from espnet_fsqdiff.plotting import INK, new_figure
 RANGE = 3.5
 
 
-def draw_mel(mel: Any, seconds: float, sentences: Sequence[Dict[str, Any]]) -> bytes:
-    """Draw a log-mel (F, n_mels), base 10, with marks where sentences begin.
+def draw_mel(mel: Any, seconds: float) -> bytes:
+    """Draw a log-mel (F, n_mels), base 10.
 
     Args:
         mel: Array or tensor.
         seconds: What it lasts.
-        sentences: With their `start` in seconds.
 
     Returns:
         A PNG file.
@@ -35,8 +34,6 @@ def draw_mel(mel: Any, seconds: float, sentences: Sequence[Dict[str, Any]]) -> b
         vmin=top - RANGE,
         vmax=top,
     )
-    for sentence in sentences[1:]:
-        axis.axvline(sentence["start"], color="white", lw=0.8, alpha=0.7)
     axis.set_xlabel("seconds", fontsize=8, color=INK)
     axis.set_ylabel("mel band", fontsize=8, color=INK)
     axis.tick_params(labelsize=8, colors=INK)

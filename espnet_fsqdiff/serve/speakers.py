@@ -23,7 +23,7 @@ class Answer:
         picture: The mel as a PNG file; None if it was not asked for.
         about: The rest, as JSON can hold it: `voice`, `fs`, `seconds`, `took`, `rtf`,
             `complete`, `sentences` with `text`, `start` and `end` in seconds, and
-            `scores` of the takes.
+            `scores` of each sentence's takes.
     """
 
     wav: bytes
@@ -93,8 +93,11 @@ class Speakers:
             "sentences": sentences,
         }
         if spoken.get("scores") is not None:
-            about["scores"] = np.asarray(spoken["scores"], dtype=float).tolist()
-        drawn = draw_mel(spoken["mel"], seconds, sentences) if picture else None
+            about["scores"] = spoken["scores"]
+        drawn = None
+        if picture:
+            of_mel = len(spoken["tokens"]) / tts.tokenizer.rate_hz
+            drawn = draw_mel(spoken["mel"], of_mel)
         return Answer(_wav_file(wav, spoken["fs"]), drawn, about)
 
 

@@ -19,25 +19,27 @@ class Tone:
     """Speaks 10 ms a character; cannot say a snowman."""
 
     fs = 16000
+    tokenizer = types.SimpleNamespace(rate_hz=25.0)
 
-    def __init__(self, model="tone", device="cpu", backend="torch"):
+    def __init__(self, model="tone", device="cpu", backend="torch", batch_size=8):
         self.loaded = (model, device, backend)
+        self.batch_size = batch_size
         self.calls = []
 
     @classmethod
-    def from_pretrained(cls, model, device="cpu", backend="torch"):
+    def from_pretrained(cls, model, **options):
         if str(model).endswith("broken"):
             raise InputError(f"{model}: no such voice")
-        return cls(model, device, backend)
+        return cls(model, **options)
 
     def __call__(self, text, **options):
         return self.batch([text], **options)[0]
 
     def batch(self, texts, **options):
         self.calls.append((list(texts), options))
-        for text in texts:
+        for i, text in enumerate(texts):
             if "\u2603" in text:
-                raise InputError(f"{text!r}: there is no word for a snowman")
+                raise InputError(f"text {i}: there is no word for a snowman")
         return [self._speak(text, **options) for text in texts]
 
     def _speak(self, text, speed=1.0, num_takes=None, **_):
@@ -52,10 +54,10 @@ class Tone:
             "sentences": [{"text": text, "start": 0.0, "end": seconds}],
         }
         if (num_takes or 1) > 1:
-            spoken["scores"] = np.linspace(-1, 0, num_takes)
+            spoken["scores"] = [np.linspace(-1, 0, num_takes).tolist()]
         return spoken
 
-    def stream(self, lines, batch_size=8, **options):
+    def stream(self, lines, **options):
         for i, line in enumerate([lines] if isinstance(lines, str) else lines):
             yield Part(self.batch([line], **options)[0]["wav"], i)
 
@@ -66,8 +68,8 @@ def tone(monkeypatch, tmp_path):
     loaded = []
 
     class Kept(Tone):
-        def __init__(self, *args):
-            super().__init__(*args)
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
             loaded.append(self)
 
     module = types.SimpleNamespace(Text2Speech=Kept)
@@ -78,7 +80,7 @@ def tone(monkeypatch, tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
         box.append(
-            types.SimpleNamespace(name=name, path=path, card=f"A {name} tone, CC0")
+            types.SimpleNamespace(name=name, path=path, card=f"# A {name} tone\n\nCC0")
         )
     module = types.SimpleNamespace(voices=lambda: box)
     monkeypatch.setitem(sys.modules, "espnet_fsqdiff.pretrained", module)
@@ -99,7 +101,7 @@ def served(tone):
     with taken:
         server = make_server(
             ["high", "low"],
-            lambda name: load(name, "cpu", "torch"),
+            lambda name: load(name, "cpu", "torch", 8),
             "127.0.0.1",
             max_chars=300,
             max_waiting=3,

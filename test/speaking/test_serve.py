@@ -58,7 +58,7 @@ def test_options_reach_the_voice_asked_for(served):
     options = dict(speed=0.5, num_steps=4, num_takes=2, seed=0)
     status, answer = speak(served.url, text="abc", voice="low", **options)
     assert status == 200 and answer["voice"] == "low"
-    assert answer["seconds"] == 2 * 3 * 0.01 and answer["scores"] == [-1.0, 0.0]
+    assert answer["seconds"] == 2 * 3 * 0.01 and answer["scores"] == [[-1.0, 0.0]]
     voice = served.voices[-1]
     assert voice.loaded[0] == "low" and voice.calls[-1] == (["abc"], options)
 

@@ -44,7 +44,8 @@ def test_words_need_no_quotes(tone, tmp_path):
     assert soundfile.info(tmp_path / "a.flac").format == "FLAC"
 
 
-def test_options_reach_the_voice(tone, tmp_path, capsys):
+def test_options_reach_the_voice(tone, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     prompt = tmp_path / "me.wav"
     prompt.write_bytes(b"audio")
     options = dict(
@@ -58,11 +59,15 @@ def test_options_reach_the_voice(tone, tmp_path, capsys):
         prompt_text="It is me.",
     )
     cmd = ["--model", "low", "--device", "cuda:1", "--backend", "onnx", "--quiet"]
+    cmd += ["--batch_size", "5"]
     cmd += [x for name, value in options.items() for x in (f"--{name}", str(value))]
-    for output in ("-o", str(tmp_path / "a.wav")), ("--output_dir", str(tmp_path / "d")):
+    for output in ("-o", str(tmp_path / "a.wav")), (
+        "--output_dir",
+        str(tmp_path / "d"),
+    ):
         tts.main(["abc", *cmd, *output])
         assert tone[-1].loaded == ("low", "cuda:1", "onnx")
-        assert tone[-1].calls == [(["abc"], options)]
+        assert tone[-1].calls == [(["abc"], options)] and tone[-1].batch_size == 5
     assert capsys.readouterr() == ("", "")
 
 
@@ -115,7 +120,7 @@ def test_a_wave_for_each_line(tone, tmp_path, capsys):
     found = records(out)
     assert [r["text"] for r in found] == ["one", "three", "four", "five"]
     assert found[1]["line"] == 3 and found[1]["wav"] == "000003.wav"
-    assert found[1]["seconds"] == 0.05 and found[1]["scores"] == [-1.0, 0.0]
+    assert found[1]["seconds"] == 0.05 and found[1]["scores"] == [[-1.0, 0.0]]
     assert found[1]["sentences"] == [{"text": "three", "start": 0.0, "end": 0.05}]
     assert "4 waves, 0.2 s of speech in" in capsys.readouterr().err
 
@@ -185,8 +190,8 @@ def test_faulty_line_costs_no_other(tone, tmp_path, capsys):
         tts.main(cmd)
     assert names(out) == ["000001.wav", "000004.wav", "speech.jsonl"]
     err = capsys.readouterr().err
-    assert "fsqdiff-tts: line 2: '\u2603 here': there is no word" in err
-    assert f"fsqdiff-tts: line 3: it has {MAX_LINE_CHARS} characters or more" in err
+    assert "fsqdiff-tts: line 2: there is no word for a snowman\n" in err
+    assert f"fsqdiff-tts: line 3 has {MAX_LINE_CHARS} characters or more" in err
     path.write_text("one\nsnowman here\n\nfour\n")
     tts.main(cmd)
     assert [texts for texts, _ in tone[-1].calls] == [["snowman here"]]
@@ -223,6 +228,8 @@ def test_fault_of_every_line_ends_the_run(tone, tmp_path):
         (["Hi", "-o", "a.wav", "--prompt_wav", "no.wav"], "no.wav: no such file"),
         (["Hi", "-o", "a.wav", "--prompt_text", "Me"], "needs --prompt_wav"),
         (["Hi", "-o", "a.wav", "--model", "broken"], "broken: no such voice"),
+        (["Hi", "-o", "a.wav", "--device", "abacus"], "abacus: there is no such kind"),
+        (["Hi", "-o", "a.wav", "--device", "cuda:99"], "cuda:99: torch sees . GPUs"),
         (["Hi", "--serve"], "text does not go with --serve"),
         (["--serve", "--speed", "2"], "speed does not go with --serve"),
         (["--text_file", "latin1.txt", "-o", "a.wav"], "0xe4 is not UTF-8"),
@@ -242,9 +249,7 @@ def test_faults_are_named(tone, tmp_path, monkeypatch, cmd, message):
 
 
 def test_an_empty_box_says_what_to_do(tone, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        sys.modules["espnet_fsqdiff.pretrained"], "voices", lambda: []
-    )
+    monkeypatch.setattr(sys.modules["espnet_fsqdiff.pretrained"], "voices", lambda: [])
     with pytest.raises(InputError, match="no voice is in the box; give one with --m"):
         tts.main(["Hi", "-o", str(tmp_path / "a.wav")])
     tts.main(["Hi", "-o", str(tmp_path / "a.wav"), "--model", "x.zip", "--quiet"])
@@ -255,7 +260,7 @@ def test_list_models(tone, tmp_path, capsys):
     tts.main(["--list_models"])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["high", "low"]
-    assert lines[0].endswith(f"{tmp_path}/box/high.zip\tA high tone, CC0")
+    assert lines[0].endswith(f"{tmp_path}/box/high.zip\tA high tone")
 
 
 # --- the program --------------------------------------------------------------------
