@@ -3,7 +3,7 @@
     python -m benchmarks.server_memory --model VOICE.zip
     python -m benchmarks.server_memory --model VOICE.zip --http
 
-Texts are of one to four sentences, words and lengths drawn anew for every request. With
+Texts are of one to three sentences, words and lengths drawn anew for every request. With
 --http they go through the local page's server in the same process, picture included.
 Prints the memory after every --every requests, and how much it grew from the first of
 these figures to the last.
@@ -44,10 +44,10 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def make_text(random_: random.Random) -> str:
-    """One to four sentences of two to twelve words."""
+    """One to three sentences of one to eight words."""
     sentences = [
-        " ".join(random_.choices(WORDS, k=random_.randint(2, 12)))
-        for _ in range(random_.randint(1, 4))
+        " ".join(random_.choices(WORDS, k=random_.randint(1, 8)))
+        for _ in range(random_.randint(1, 3))
     ]
     # A blank line ends a sentence for every voice, also one that knows no stops.
     return "\n\n".join(sentences)
