@@ -12,6 +12,8 @@ spoken is named and left out, and the exit status is 2.
 """
 
 import argparse
+import contextlib
+import logging
 import math
 import signal
 import sys
@@ -145,6 +147,10 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Optional[List[str]] = None) -> None:
     """Run the command."""
     args = get_parser().parse_args(cmd)
+    logging.basicConfig(
+        format="fsqdiff-tts: %(message)s",
+        level=logging.ERROR if args.quiet else logging.WARNING,
+    )
     if args.list_models:
         _list_models()
     elif args.serve:
@@ -197,9 +203,11 @@ def load(model: str, device: str, backend: str, batch_size: int) -> Any:
             f"--device {device}: torch sees {torch.cuda.device_count()} GPUs here; "
             "give another, or cpu"
         )
-    return Text2Speech.from_pretrained(
-        model, device=device, backend=backend, batch_size=batch_size
-    )
+    # What ESPnet prints when it is imported is nothing for users.
+    with contextlib.redirect_stdout(None):
+        return Text2Speech.from_pretrained(
+            model, device=device, backend=backend, batch_size=batch_size
+        )
 
 
 def _voice_names(model: Optional[str]) -> List[str]:
