@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import logging
 import math
+import os
 import signal
 import sys
 import time
@@ -157,9 +158,10 @@ def main(cmd: Optional[List[str]] = None) -> None:
         _check_serve(args)
         from espnet_fsqdiff.serve import serve
 
+        models = _short_names(_voice_names(args.model))
         serve(
-            _voice_names(args.model),
-            lambda name: load(name, args.device, args.backend, args.batch_size),
+            list(models),
+            lambda name: load(models[name], args.device, args.backend, args.batch_size),
             host=args.host,
             port=args.port,
             max_chars=args.max_chars,
@@ -225,6 +227,15 @@ def _voice_names(model: Optional[str]) -> List[str]:
     return names
 
 
+def _short_names(models: List[str]) -> Dict[str, str]:
+    """Names to show, in order: of a file or directory without what leads to it."""
+    shown: Dict[str, str] = {}
+    for model in models:
+        short = Path(model).resolve().stem if Path(model).exists() else model
+        shown[model if short in shown else short] = model
+    return shown
+
+
 def _list_models() -> None:
     from espnet_fsqdiff.pretrained import voices
 
@@ -251,8 +262,12 @@ def _check(args: argparse.Namespace) -> None:
         args.text, args.text_file = [], "-"
     for option in ("text_file", "prompt_wav"):
         path = getattr(args, option)
-        if path not in (None, "-") and not Path(path).is_file():
+        if path in (None, "-"):
+            continue
+        if not Path(path).is_file():
             raise InputError(f"--{option} {path}: no such file")
+        if not os.access(path, os.R_OK):
+            raise InputError(f"--{option} {path}: you may not read it")
     if args.prompt_text is not None and args.prompt_wav is None:
         raise InputError("--prompt_text needs --prompt_wav, the audio that it is of")
 

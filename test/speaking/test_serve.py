@@ -4,9 +4,12 @@ import base64
 import http.client
 import io
 import json
+import signal
 import socket
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,6 +266,37 @@ def test_faults_before_it_serves(tone, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(InputError, match="--serve needs uvicorn: .* -m pip install"):
         tts.main(["--serve", "--port", "0"])
+
+
+def test_until_ctrl_c(tmp_path, python_env):
+    """The program itself: it says where it is, answers, and ends."""
+    model = tmp_path / "my.voice.zip"
+    model.touch()
+    code = f"""
+import sys, types
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import conftest
+sys.modules["espnet_fsqdiff.text2speech"] = types.SimpleNamespace(
+    Text2Speech=conftest.Tone)
+sys.modules["espnet_fsqdiff.pretrained"] = types.SimpleNamespace(voices=lambda: [])
+from espnet_fsqdiff.bin.tts import entry
+entry()
+"""
+    cmd = ["--serve", "--port", "0", "--model", str(model), "--max_chars", "5"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *cmd],
+        env=python_env,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        url = process.stderr.readline().split()[0]
+        assert url.startswith("http://127.0.0.1:")
+        status, answer = speak(url, text="abc")
+        assert status == 200 and answer["voice"] == "my.voice"
+        assert speak(url, text="abcdef")[0] == 400
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in err
 
 
 def test_largest_text_is_accepted_however_it_is_written():
