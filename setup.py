@@ -34,6 +34,8 @@ EXTRAS_REQUIRE = {
         "setuptools<82",  # pyworld imports pkg_resources
     ],
     "phonemes": ["phonemizer>=3.2"],
+    # The local page, fsqdiff-tts --serve.
+    "serve": ["matplotlib", "starlette>=0.40", "uvicorn>=0.30"],
     "benchmarks": ["transformers>=4.48"],  # the language model compared with
     # The style checkers are pinned: another release may want another layout.
     "test": [
@@ -42,6 +44,7 @@ EXTRAS_REQUIRE = {
         "hypothesis>=6.100",
         "isort==9.0.2",
         "pytest>=8.0",
+        "selenium>=4.20",  # the local page in a browser, where there is one
     ],
 }
 EXTRAS_REQUIRE["espnet"] = [
@@ -76,6 +79,7 @@ setup(
             "fsqdiff-tokenizer-train = espnet_fsqdiff.bin.fsq_tokenizer_train:entry",
             "fsqdiff-cdcd-train = espnet_fsqdiff.bin.cdcd_train:entry",
             "fsqdiff-token-lm-train = espnet_fsqdiff.bin.token_lm_train:entry",
+            "fsqdiff-tts = espnet_fsqdiff.bin.tts:entry",
             "fsqdiff-inference = espnet_fsqdiff.bin.tts_inference:entry",
         ]
     },

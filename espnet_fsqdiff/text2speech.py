@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Unio
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.joining import Part
+from espnet_fsqdiff.kernel_cache import bound_kernel_cache
 from espnet_fsqdiff.manner import Manner, make_sampling
 from espnet_fsqdiff.pretrained import Voice, load_options, voices
 from espnet_fsqdiff.prompting import Wave, make_prompt
@@ -57,6 +58,7 @@ class Text2Speech(Synthesizer):
             InputError: If there is no such voice, or it is damaged, or has no such
                 option.
         """
+        bound_kernel_cache()
         if backend != "torch":
             raise InputError(f"backend {backend!r} is unknown; choose torch")
         return cls.from_files(device=device, **load_options(path_or_tag, options))

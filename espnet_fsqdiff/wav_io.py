@@ -2,14 +2,42 @@
 
 import os
 from pathlib import Path
-from typing import Dict, Union
+from typing import TYPE_CHECKING, Dict, Union
 
 import numpy as np
-import torch
 
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+
+if TYPE_CHECKING:
+    import torch
+
+
+def write_wave(
+    path: Union[str, Path], wav: Union[np.ndarray, "torch.Tensor"], fs: int, name: str
+) -> None:
+    """Write one wave (L,), 16 bit; one that would clip is scaled down.
+
+    Args:
+        path: What soundfile writes by its name: .wav, .flac, ...
+        wav: Samples.
+        fs: Sampling rate in Hz.
+        name: Whose it is, for messages.
+
+    Raises:
+        InputError: If it is empty, silent or not finite.
+    """
+    import soundfile
+
+    wav = np.asarray(wav, dtype=np.float32)
+    peak = np.abs(wav).max(initial=0.0)
+    if not 0 < peak < np.inf:
+        raise InputError(
+            f"{name}: the wave made is empty, silent or not finite; check the models"
+        )
+    with atomic_path(path) as aside:
+        soundfile.write(aside, wav / max(1.0, peak), fs, subtype="PCM_16")
 
 
 class WaveWriter:
@@ -25,24 +53,14 @@ class WaveWriter:
         self.fs = fs
         self._scp: Dict[str, str] = {}
 
-    def __call__(self, utt_id: str, wav: Union[np.ndarray, torch.Tensor]) -> None:
+    def __call__(self, utt_id: str, wav: Union[np.ndarray, "torch.Tensor"]) -> None:
         """Write one wave (L,), 16 bit; one that would clip is scaled down.
 
         Raises:
             InputError: If it is empty, silent or not finite.
         """
-        import soundfile
-
-        wav = np.asarray(wav, dtype=np.float32)
-        if wav.size == 0 or not np.isfinite(wav).all() or not wav.any():
-            raise InputError(
-                f"{utt_id}: the wave made is empty, silent or not finite; "
-                "check the models"
-            )
-        peak = np.abs(wav).max()
         path = self.output_dir / "wav" / f"{utt_id}.wav"
-        with atomic_path(path) as aside:
-            soundfile.write(aside, wav / max(1.0, peak), self.fs, subtype="PCM_16")
+        write_wave(path, wav, self.fs, utt_id)
         self._scp[utt_id] = os.fspath(path)
 
     def close(self) -> None:

@@ -319,3 +319,20 @@ def test_failed_install_shows_the_end_of_the_log(tmp_path, fake_python):
     assert "no net" in done.stderr
     assert f"all of it in {tmp_path}/v/setup.log" in done.stderr
     assert not (tmp_path / "v" / ".fsqdiff-setup").exists()
+
+
+def test_models_are_built_without_the_trainer(tmp_path):
+    """ESPnet's trainer costs ten seconds of start-up that speaking does not need."""
+    pytest.importorskip("espnet2")
+    code = """
+from espnet_fsqdiff.tasks.decoders import DECODERS
+from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerBuilder
+from espnet_fsqdiff.text2speech import Text2Speech
+for builder in (*DECODERS.values(), FSQTokenizerBuilder):
+    assert builder.build_model
+heavy = [m for m in ("espnet2.tasks.abs_task", "espnet2.train.trainer", "transformers",
+                     "nltk", "g2p_en", "matplotlib") if m in sys.modules]
+assert not heavy, heavy
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr

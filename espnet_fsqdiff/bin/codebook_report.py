@@ -80,10 +80,10 @@ def codebooks(args: argparse.Namespace) -> Iterator[Tuple[str, Any]]:
         except TypeError as e:
             raise InputError(f"--codebook {name}: --codebook_conf: {e}") from None
     if args.train_config is not None:
-        from espnet_fsqdiff.tasks.cdcd import CDCDTask
+        from espnet_fsqdiff.tasks.cdcd import CDCDBuilder
         from espnet_fsqdiff.tasks.common import load_model
 
-        model, config = load_model(CDCDTask, args.train_config, args.model_file)
+        model, config = load_model(CDCDBuilder, args.train_config, args.model_file)
         yield f"{config.codebook}, trained", model.codebook
 
 

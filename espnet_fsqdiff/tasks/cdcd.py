@@ -8,10 +8,8 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
@@ -41,7 +39,7 @@ from espnet_fsqdiff.tasks.common import (
     read_config,
     token_list_of,
 )
-from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+from espnet_fsqdiff.tasks.lazy import task_of
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.text_to_token import padded_batch
 
@@ -293,7 +291,7 @@ class TokenPreprocessor(Preprocessor):
             raise InputError(f"{uid}: {e}") from None
 
 
-class CDCDTask(AbsTask):
+class CDCDBuilder:
     """Text -> speech tokens by continuous diffusion for categorical data."""
 
     num_optimizers = 1
@@ -305,7 +303,6 @@ class CDCDTask(AbsTask):
         schedule_choices,
         loss_choices,
     ]
-    trainer = ResumableTrainer
     model_class = ESPnetCDCDModel
     text_expansions = TEXT_EXPANSIONS  # the first is the default
 
@@ -343,6 +340,8 @@ class CDCDTask(AbsTask):
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        from espnet2.train.collate_fn import CommonCollateFn
+
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
 
     @classmethod
@@ -420,3 +419,6 @@ class CDCDTask(AbsTask):
         for optimizer in optimizers:
             optimizer.register_step_post_hook(lambda *_: model.update_ema())
         return optimizers
+
+
+__getattr__ = task_of(__name__, "CDCDTask", CDCDBuilder)

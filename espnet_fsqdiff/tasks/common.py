@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Tuple, Union
 import numpy as np
 import torch
 import yaml
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.types import str2bool, str_or_none
 
@@ -115,7 +114,7 @@ class Preprocessor:
 
 
 def load_model(
-    task: type[AbsTask],
+    task: Any,
     config_file: Union[str, Path],
     model_file: Union[str, Path],
     device: str = "cpu",
@@ -124,6 +123,12 @@ def load_model(
 
     ESPnet's own `build_model_from_file` loads with strict=False, under which a
     checkpoint with every key wrong loads without a word.
+
+    Args:
+        task: Task or builder, for its `build_model`.
+        config_file: The configuration it was trained with.
+        model_file: Its weights.
+        device: Where to put it.
 
     Returns:
         The model in eval mode on `device`, and its training configuration.

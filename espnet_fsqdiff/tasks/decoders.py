@@ -1,19 +1,19 @@
-"""Which task made a model that turns text into tokens."""
+"""Who builds a model that turns text into tokens."""
 
 from pathlib import Path
 from typing import Union
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.tasks.cdcd import CDCDTask
+from espnet_fsqdiff.tasks.cdcd import CDCDBuilder
 from espnet_fsqdiff.tasks.common import read_config
-from espnet_fsqdiff.tasks.token_lm import TokenLMTask
+from espnet_fsqdiff.tasks.token_lm import TokenLMBuilder
 
 # By an option that no other task has.
-DECODERS = {"backbone": CDCDTask, "lm": TokenLMTask}
+DECODERS = {"backbone": CDCDBuilder, "lm": TokenLMBuilder}
 
 
-def decoder_task(config_file: Union[str, Path]) -> type[CDCDTask]:
-    """The task whose training configuration this is.
+def decoder_task(config_file: Union[str, Path]) -> type[CDCDBuilder]:
+    """The builder of the task whose training configuration this is.
 
     Raises:
         InputError: If it is missing, or of neither task.

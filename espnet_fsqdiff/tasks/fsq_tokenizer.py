@@ -10,11 +10,9 @@ from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.e_branchformer_encoder import EBranchformerEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from espnet2.asr.specaug.specaug import SpecAug
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.tts.feats_extract.abs_feats_extract import AbsFeatsExtract
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from espnet2.utils.get_default_kwargs import get_default_kwargs
@@ -32,7 +30,7 @@ from espnet_fsqdiff.tasks.common import (
     build_text_tokenizer,
     token_list_of,
 )
-from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+from espnet_fsqdiff.tasks.lazy import task_of
 from espnet_fsqdiff.tokenizer.augment import MelAugment
 from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
 from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel
@@ -109,7 +107,7 @@ class ESPnetFSQTokenizerModel(AbsESPnetModel):
         return {"feats": feats, "feats_lengths": feats_lengths}
 
 
-class FSQTokenizerTask(AbsTask):
+class FSQTokenizerBuilder:
     """Audio -> log-mel -> encoder -> quantizer -> recognizer and mel decoder."""
 
     num_optimizers = 1
@@ -121,7 +119,6 @@ class FSQTokenizerTask(AbsTask):
         recognizer_choices,
         specaug_choices,
     ]
-    trainer = ResumableTrainer
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -176,6 +173,8 @@ class FSQTokenizerTask(AbsTask):
 
     @classmethod
     def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        from espnet2.train.collate_fn import CommonCollateFn
+
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
 
     @classmethod
@@ -277,3 +276,6 @@ class FSQTokenizerTask(AbsTask):
         mean = total / count
         std = np.sqrt(np.maximum(square / count - mean**2, 1e-10))
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+
+__getattr__ = task_of(__name__, "FSQTokenizerTask", FSQTokenizerBuilder)

@@ -15,8 +15,13 @@ from espnet_fsqdiff.diffusion import EMA
 from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM, generate
 from espnet_fsqdiff.nets.heads import JointHead, PairwiseHead
 from espnet_fsqdiff.nets.precision import cpu_autocast
-from espnet_fsqdiff.tasks.cdcd import CDCDTask, codebook_choices, text_encoder_choices
+from espnet_fsqdiff.tasks.cdcd import (
+    CDCDBuilder,
+    codebook_choices,
+    text_encoder_choices,
+)
 from espnet_fsqdiff.tasks.common import AveragedModel, token_list_of
+from espnet_fsqdiff.tasks.lazy import task_of
 from espnet_fsqdiff.text_to_token import Spoken, padded_batch
 
 lm_choices = ClassChoices("lm", classes=dict(qwen2=Qwen2Decoder), default="qwen2")
@@ -152,7 +157,7 @@ class ESPnetTokenLMModel(AveragedModel):
         return [Spoken(tokens, stopped) for tokens, stopped in said]
 
 
-class TokenLMTask(CDCDTask):
+class TokenLMBuilder(CDCDBuilder):
     """Text -> speech tokens by a language model.
 
     Data, text, codebook and optimizer are those of the diffusion task; the model
@@ -211,3 +216,6 @@ class TokenLMTask(CDCDTask):
         loss = loss_choices.get_class(args.loss)(**args.loss_conf)
         logging.info(f"{len(args.token_list)} symbols, {codebook.num_codes} codes")
         return ESPnetTokenLMModel(network, codebook, loss, **args.model_conf)
+
+
+__getattr__ = task_of(__name__, "TokenLMTask", TokenLMBuilder)

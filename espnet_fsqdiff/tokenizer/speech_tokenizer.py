@@ -68,14 +68,14 @@ class SpeechTokenizer:
             InputError: If a file is missing or the weights do not fit.
         """
         from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
-        from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
+        from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerBuilder
 
         train_config = Path(train_config)
         if train_config.is_dir():
             train_config = train_config / "config.yaml"
         if model_file is None:
             model_file = train_config.parent / "valid.loss.ave.pth"
-        model, args = load_model(FSQTokenizerTask, train_config, model_file, device)
+        model, args = load_model(FSQTokenizerBuilder, train_config, model_file, device)
         return cls(model.tokenizer, build_text_tokenizer(args), vocoder)
 
     @property

@@ -7,10 +7,10 @@ import yaml
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.lm import LMSampling
-from espnet_fsqdiff.tasks.cdcd import CDCDTask
+from espnet_fsqdiff.tasks.cdcd import CDCDTask, ESPnetCDCDModel
 from espnet_fsqdiff.tasks.common import load_model
 from espnet_fsqdiff.tasks.decoders import decoder_task
-from espnet_fsqdiff.tasks.token_lm import TokenLMTask
+from espnet_fsqdiff.tasks.token_lm import ESPnetTokenLMModel, TokenLMTask
 from espnet_fsqdiff.token_io import read_int_table
 
 SMALL = dict(
@@ -133,10 +133,10 @@ def test_prompts_are_part_of_the_lengths(trained, token_data):
 
 def test_the_task_is_found_by_its_configuration(trained, token_data, tmp_path):
     exp, _ = trained
-    assert decoder_task(exp / "config.yaml") is TokenLMTask
+    assert decoder_task(exp / "config.yaml").model_class is ESPnetTokenLMModel
     cdcd = tmp_path / "cdcd.yaml"
     cdcd.write_text(yaml.safe_dump(CDCDTask.get_default_config()), encoding="utf-8")
-    assert decoder_task(cdcd) is CDCDTask
+    assert decoder_task(cdcd).model_class is ESPnetCDCDModel
     cdcd.write_text("encoder: convnext\n", encoding="utf-8")
     with pytest.raises(InputError, match="cdcd.yaml is of no model that makes tokens"):
         decoder_task(cdcd)

@@ -1,0 +1,40 @@
+"""Tasks that become ESPnet's only where they train.
+
+`espnet2.tasks.abs_task` imports every frontend, adapter and text processor there is:
+some ten seconds of processor time, with downloads tried on the way. To build a model
+for speaking, none of it is needed. So each task is a builder, a class with the methods
+that ESPnet asks for, and the task proper is made of it when it is first asked for.
+"""
+
+from typing import Callable
+
+
+def task_of(module: str, name: str, builder: type) -> Callable[[str], type]:
+    """Make the `__getattr__` of a module whose attribute `name` is the task.
+
+    Args:
+        module: Name of the module.
+        name: Name of the task.
+        builder: What it is made of.
+    """
+
+    def get(asked: str) -> type:
+        if asked != name:
+            raise AttributeError(f"module {module!r} has no attribute {asked!r}")
+        import sys
+
+        from espnet2.tasks.abs_task import AbsTask
+
+        from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+
+        entries = {
+            "__module__": module,
+            "__doc__": builder.__doc__,
+            "trainer": ResumableTrainer,
+        }
+        task = type(AbsTask)(name, (builder, AbsTask), entries)
+        # Found there from now on, also by pickle in the processes of a training.
+        setattr(sys.modules[module], name, task)
+        return task
+
+    return get
