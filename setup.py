@@ -34,6 +34,7 @@ EXTRAS_REQUIRE = {
         "setuptools<82",  # pyworld imports pkg_resources
     ],
     "phonemes": ["phonemizer>=3.2"],
+    "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
     "benchmarks": ["transformers>=4.48"],  # the language model compared with
     # The style checkers are pinned: another release may want another layout.
     "test": [

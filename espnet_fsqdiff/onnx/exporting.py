@@ -13,6 +13,7 @@ import torch
 import yaml
 from torch import nn
 
+import espnet_fsqdiff
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
@@ -105,7 +106,8 @@ def export(
         "version": FORMAT_VERSION,
         "opset": OPSET,
         "versions": {
-            name: metadata.version(name) for name in ("torch", "onnx", "onnxruntime")
+            "espnet_fsqdiff": espnet_fsqdiff.__version__,
+            **{p: metadata.version(p) for p in ("torch", "onnx", "onnxruntime")},
         },
         "model": asdict(facts),
         "sources": dict(sources),

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Mapping, Union
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -85,7 +84,7 @@ class Graph:
 
     def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
         feed = {
-            name: np.ascontiguousarray(value.detach().numpy())
+            name: value.detach().contiguous().numpy()
             for name, value in inputs.items()
         }
         (output,) = self.session.run(None, feed)
@@ -259,10 +258,15 @@ def use_onnx(
         sources: SHA-256 of the files of its weights, by role.
 
     Raises:
-        InputError: See `load_graphs`.
+        InputError: If it is no diffusion decoder; see also `load_graphs`.
     """
     from espnet_fsqdiff.onnx.graphs import facts_of
 
+    if not isinstance(model.ema.network, CDCDNetwork):
+        raise InputError(
+            "backend onnx is for diffusion decoders, this is a language model; take "
+            "backend torch"
+        )
     facts = facts_of(model.ema.network, tokenizer.model, lays_text)
     graphs = load_graphs(folder, facts, sources)
     network = OnnxNetwork(graphs, model.ema.network.head, facts)
