@@ -86,8 +86,8 @@ def rows(torch_tts, onnx_tts, args: argparse.Namespace) -> Iterator[List[str]]:
             ("mel", " mel", f"within {apart:.0e}"),
         ):
             a, b = took[f"torch{suffix}"], took[f"onnx{suffix}"]
-            spoken = f"{sum(lengths) / rate / size:.1f}"
-            yield [spoken, f"{size}", part, f"{a:.3f}", f"{b:.3f}", f"{a / b:.2f}", same]
+            what = [f"{sum(lengths) / rate / size:.1f}", f"{size}", part]
+            yield [*what, f"{a:.3f}", f"{b:.3f}", f"{a / b:.2f}", same]
 
 
 def main(cmd: Optional[List[str]] = None) -> None:

@@ -92,9 +92,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
         tokenizer.model,
         options.text_expansion not in WITHOUT_DURATIONS,
         args.outdir or default_onnx_dir(files),
-        digests(
-            model_file=files["model_file"], tokenizer_file=files["tokenizer_file"]
-        ),
+        digests(model_file=files["model_file"], tokenizer_file=files["tokenizer_file"]),
     )
     logging.info(f"{manifest}: done")
 

@@ -67,7 +67,9 @@ class MelDecoderGraph(nn.Module):
     def __init__(self, tokenizer: SpeechTokenizerModel):
         super().__init__()
         if tokenizer.decoder is None:
-            raise InputError("the tokenizer has no mel decoder; there is none to export")
+            raise InputError(
+                "the tokenizer has no mel decoder; there is none to export"
+            )
         num_codes = tokenizer.quantizer.num_codes
         if num_codes > MAX_CODES:
             raise InputError(

@@ -84,8 +84,7 @@ class Graph:
 
     def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
         feed = {
-            name: value.detach().contiguous().numpy()
-            for name, value in inputs.items()
+            name: value.detach().contiguous().numpy() for name, value in inputs.items()
         }
         (output,) = self.session.run(None, feed)
         return torch.from_numpy(output)
@@ -196,7 +195,9 @@ def load_graphs(
         try:
             content = path.read_bytes()
         except OSError:
-            raise InputError(f"{path} is missing; export it again ({COMMAND})") from None
+            raise InputError(
+                f"{path} is missing; export it again ({COMMAND})"
+            ) from None
         entry = _part(_part(manifest, "graphs"), name)
         if entry.get("sha256") != hashlib.sha256(content).hexdigest():
             raise InputError(

@@ -1,9 +1,9 @@
 """The graphs of a voice: names, inputs, outputs and shapes.
 
-    text_encoder   text, durations -> vectors     twice an utterance: with and without text
+    text_encoder   text, durations -> vectors          once with and once without text
     denoiser       x, t, prompt, vectors -> features   at every step of the sampler
-    posterior      features -> mean               after it, for the frames wanted
-    mel_decoder    tokens -> mel                  once an utterance
+    posterior      features -> mean                    after it, for the frames wanted
+    mel_decoder    tokens -> mel                       once an utterance
 
 Guidance, prompts and the sampler itself stay outside.
 """

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -180,7 +181,9 @@ def test_the_same_speech(parts):
     assert not any("backbone" in name for name, _ in model.named_parameters())
 
 
-def test_a_pack_is_exported_beside_its_files(parts, cache, tmp_path):
+def test_a_pack_is_exported_beside_its_files(
+    parts, cache, tmp_path, monkeypatch, capsys
+):
     from espnet_fsqdiff.bin.export_onnx import main
     from espnet_fsqdiff.packing import pack
     from espnet_fsqdiff.text2speech import Text2Speech
@@ -194,7 +197,17 @@ def test_a_pack_is_exported_beside_its_files(parts, cache, tmp_path):
         for backend in ("torch", "onnx")
     )
     assert torch.equal(ours["tokens"], theirs["tokens"])
-    assert len(list(cache.glob("*/onnx/*.onnx"))) == 4
+    (graphs,) = cache.glob("*/onnx")
+    assert len(list(graphs.glob("*.onnx"))) == 4
+
+    # The benchmark, which says the same of longer texts.
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    from benchmarks import onnx
+
+    cmd = f"--model {archive} --onnx_dir {graphs} --seconds 1 --batch_size 2"
+    onnx.main([*cmd.split(), "--repeats", "1", "--num_steps", "2"])
+    tokens, mel = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert tokens.endswith("100 % equal |") and "| 1.0 | 2 | mel |" in mel
 
 
 def edit(folder, change):
