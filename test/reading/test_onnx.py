@@ -188,7 +188,7 @@ def test_a_pack_is_exported_beside_its_files(
     from espnet_fsqdiff.packing import pack
     from espnet_fsqdiff.text2speech import Text2Speech
 
-    archive = str(pack(tmp_path / "tiny.zip", parts[0]))
+    archive = str(pack(tmp_path / "tiny.zip", parts[0], "CC0-1.0", "float16"))
     with pytest.raises(InputError, match="onnx.yaml is missing; export the voice"):
         Text2Speech.from_pretrained(archive, backend="onnx")
     main(["--model", archive])
