@@ -3,7 +3,7 @@
 import argparse
 import copy
 from itertools import chain
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import torch
 
@@ -15,6 +15,8 @@ from benchmarks.workload import RATE_HZ, Workload, make_workload, mixed_lengths
 from espnet_fsqdiff.diffusion import Sampling, generate
 
 BASELINE_STEPS = 25
+# As `--compile` samples: compiled code keeps to one number of threads.
+COMPILED = {"workers": 1}
 
 
 def compiled(parts: Parts) -> Parts:
@@ -66,6 +68,34 @@ def plain(parts: Parts, work: Workload, steps: int) -> List[torch.Tensor]:
     return tokens
 
 
+def products(parts: Parts, work: Workload, steps: int) -> Callable[[], None]:
+    """The matrix products of `ours` and nothing else: how fast it could be at best.
+
+    Those of the backbone's linear layers and convolutions, with and without text.
+
+    Returns:
+        Does them all, on inputs of the same shapes.
+    """
+    calls: List[Tuple[torch.nn.Module, torch.Tensor]] = []
+    kinds = (torch.nn.Linear, torch.nn.Conv1d)
+    hooks = [
+        module.register_forward_pre_hook(lambda m, x: calls.append((m, x[0].clone())))
+        for module in parts.network.backbone.modules()
+        if isinstance(module, kinds)
+    ]
+    ours(parts, work, 1, workers=1)
+    for hook in hooks:
+        hook.remove()
+
+    @torch.no_grad()
+    def run():
+        for _ in range(steps):
+            for module, x in calls:
+                module(x)
+
+    return run
+
+
 def equal_share(tokens: List[torch.Tensor], reference: List[torch.Tensor]) -> float:
     """Share of tokens that are the reference's."""
     return float((torch.cat(tokens) == torch.cat(reference)).float().mean())
@@ -108,16 +138,19 @@ def single(
     calls = {"plain": keep("plain", plain, parts, BASELINE_STEPS)}
     for way, steps, dtype, options in settings:
         name = f"{way} {steps} {dtype} {options}"
-        calls[name] = keep(name, ours, ways[way], steps, dtype, **options)
+        own = {**COMPILED, **options} if way == "compiled" else options
+        calls[name] = keep(name, ours, ways[way], steps, dtype, **own)
+    calls["products"] = products(parts, work, BASELINE_STEPS)
     plain(parts, work, 1)
     for way in ways:
         for dtype, options in kinds:
             # Several steps: with and without guidance, if there is an interval.
-            ours(ways[way], work, 2, dtype, **options)
+            own = {**COMPILED, **options} if way == "compiled" else options
+            ours(ways[way], work, 2, dtype, **own)
     times = medians(calls, args.repeats, warmup=0)
     seen.update({f"{seconds} {name}": s for name, s in times.items()})
 
-    def row(what, dtype, steps, name, reference):
+    def row(what, dtype, steps, name, reference=None):
         return [
             f"{seconds:g}",
             what,
@@ -126,10 +159,11 @@ def single(
             f"{times[name]:.2f}",
             f"{times[name] / seconds:.3f}",
             f"{times['plain'] / times[name]:.2f}",
-            share(equal_share(tokens[name], tokens[reference])),
+            share(equal_share(tokens[name], tokens[reference])) if reference else "",
         ]
 
     yield row("plain", "float32", BASELINE_STEPS, "plain", "plain")
+    yield row("matrix products alone", "float32", BASELINE_STEPS, "products")
     for way, steps, dtype, options in settings:
         name = f"{way} {steps} {dtype} {options}"
         # Other steps mean other tokens: compared with ours in float32.

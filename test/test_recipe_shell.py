@@ -170,10 +170,14 @@ def test_missing_cluster_script(recipe):
     assert done.returncode == 2 and "cmd_backend=moon is unknown" in done.stderr
 
 
-def test_old_training_logs_are_kept(recipe):
+def shell_function(name):
     text = (TEMPLATE / "fsqdiff.sh").read_text()
-    start = text.index("keep_log() {")
-    function = text[start : text.index("\n}\n", start) + 3]
+    start = text.index(f"\n{name}() {{") + 1
+    return text[start : text.index("\n}\n", start) + 3]
+
+
+def test_old_training_logs_are_kept(recipe):
+    function = shell_function("keep_log")
     for content in ["first", "second", "third"]:
         done = bash(
             f"{function}\nkeep_log train.log\necho {content} > train.log", recipe
@@ -185,6 +189,31 @@ def test_old_training_logs_are_kept(recipe):
         "second",
         "first",
     ]
+
+
+def test_one_training_at_a_time_writes_to_a_directory(recipe):
+    script = "set -euo pipefail\n" + "".join(
+        shell_function(name) for name in ("die", "log", "keep_log", "train")
+    )
+    script += """num_nodes=1 ngpu=0 cuda_cmd="python3 -m espnet_fsqdiff.bin.run_local"
+    train exp/x bash -c "$1"
+    """
+    # The shell that started it is gone; the training itself still runs.
+    job = "touch started; until [ -e enough ]; do sleep 0.1; done"
+    command = ["bash", "-c", script, "recipe.sh", job]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=recipe, env=env) as shell:
+        while not (recipe / "started").exists():
+            assert shell.poll() is None
+        shell.kill()
+    done = bash(script, recipe, "true")
+    assert done.returncode == 2 and "another training writes to exp/x" in done.stderr
+    (recipe / "enough").touch()
+    for _ in range(100):
+        done = bash(script, recipe, "true")
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("corpus", ["mini", "kathleen"])

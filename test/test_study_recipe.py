@@ -218,9 +218,10 @@ def test_all_stages_stopped_and_resumed(recipe):
     done = bash(run, recipe)
     assert done.returncode == 0, done.stderr
     assert "Nothing is left to train" in done.stdout
-    assert calls(recipe, "train ") == [
-        "train cdcd fsq_seed1 conf/train_cdcd.yaml --codebook fsq --seed 1",
+    # The one that failed is trained again, the others are not.
+    assert sorted(calls(recipe, "train ")) == [
         "train cdcd dealt_seed1 conf/train_cdcd.yaml --codebook permuted --seed 1",
+        "train cdcd fsq_seed1 conf/train_cdcd.yaml --codebook fsq --seed 1",
         "train lm lm_seed1 conf/train_lm.yaml --seed 1",
     ]
     spoken = calls(recipe, "espnet_fsqdiff.bin.tts_inference")

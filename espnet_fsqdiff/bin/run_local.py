@@ -79,7 +79,10 @@ def start(call: Call, number: int) -> Job:
     stream.write(f"# {shlex.join(command)}\n# started {time.ctime()}\n")
     stream.flush()
     try:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+        # Locks that the calling shell holds stay held while the command runs.
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, close_fds=False
+        )
     except OSError as e:
         stream.close()
         raise InputError(f"{command[0]} cannot be started ({e}); see {log}") from None

@@ -47,6 +47,7 @@ def get_parser():
     group.add_argument("--guidance_interval", type=float, nargs=2)
     group.add_argument("--prior_std", type=float)
     group.add_argument("--max_frames", type=int, help="In one call of the network")
+    group.add_argument("--workers", type=int, help="Calls of the network at once")
     group = parser.add_argument_group("Sampling, language model")
     group.add_argument("--top_k", type=int)
     group.add_argument("--top_p", type=float)

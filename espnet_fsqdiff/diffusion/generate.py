@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
+from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
 from espnet_fsqdiff.diffusion.samplers import SAMPLERS
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
@@ -22,7 +23,6 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 ROWS = 128  # of logits at a time: they stay in the cache
-CPU_FRAMES = 1000  # in one call of the network, for the same reason
 TIME_GRIDS = ("uniform", "information")
 
 
@@ -44,7 +44,10 @@ class Sampling:
         precision: `float32`, or `bfloat16` or `float16` for the network alone.
         max_frames: Frames, padding included, in one call of the network; a
             batch of more is sampled in parts of like lengths. None for the
-            default: `CPU_FRAMES` on a CPU, any number elsewhere.
+            default: on a CPU that of `frames_of_parts`, elsewhere any number.
+        workers: On a CPU, parts sampled at once, each with its share of the
+            threads; a part alone shares them between the network's two calls.
+            As many as torch has threads if None.
 
     Raises:
         InputError: If a name is unknown or a figure out of range.
@@ -60,6 +63,7 @@ class Sampling:
     temperature: float = 1.0
     precision: str = "float32"
     max_frames: Optional[int] = None
+    workers: Optional[int] = None
 
     def __post_init__(self):
         for name, known in (
@@ -84,13 +88,21 @@ class Sampling:
             raise InputError(f"num_steps is {self.num_steps}; give at least 1")
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}; give more than 0")
-        if self.max_frames is not None and self.max_frames < 1:
-            raise InputError(f"max_frames is {self.max_frames}; give at least 1")
+        for name in ("max_frames", "workers"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"{name} is {number}; give at least 1")
         low, high = self.guidance_interval
         if not 0 <= low <= high <= 1:
             raise InputError(
                 f"guidance_interval is {low} to {high}; give two times from 0 to 1"
             )
+
+
+def workers_of(sampling: Sampling) -> int:
+    """Calls at once on a CPU, not more than there are threads for them."""
+    threads = torch.get_num_threads()
+    return threads if sampling.workers is None else min(sampling.workers, threads)
 
 
 class GuidedDenoiser:
@@ -126,30 +138,37 @@ class GuidedDenoiser:
         self.prompt_mask = prompt_mask.unsqueeze(-1)
         self.wanted = mask & ~prompt_mask
         self.sampling = sampling
-        self.text = text
-        self.both_texts = None if no_text is None else torch.cat([text, no_text])
+        self.texts = [text] if no_text is None else [text, no_text]
         self.estimate: Optional[torch.Tensor] = None
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x (B, T, n) at time t (scalar) to x0_hat (B, T, n)."""
         low, high = self.sampling.guidance_interval
-        guided = self.both_texts is not None and low <= float(t) <= high
-        n = 2 if guided else 1
+        guided = len(self.texts) == 2 and low <= float(t) <= high
+        texts = self.texts if guided else self.texts[:1]
         estimate = self.estimate if self.network.self_conditioning else None
-        features = self.network.features(
-            x.repeat(n, 1, 1),
-            t.to(x).expand(n * x.size(0)),
-            self.prompt.repeat(n, 1, 1),
-            self.both_texts if guided else self.text,
-            self.mask.repeat(n, 1),
-            None if estimate is None else estimate.repeat(n, 1, 1),
-        )
+
+        def features(text: torch.Tensor) -> torch.Tensor:
+            n = text.size(0) // x.size(0)
+            return self.network.features(
+                x.repeat(n, 1, 1),
+                t.to(x).expand(text.size(0)),
+                self.prompt.repeat(n, 1, 1),
+                text,
+                self.mask.repeat(n, 1),
+                None if estimate is None else estimate.repeat(n, 1, 1),
+            ).float()
+
+        if x.device.type == "cpu" and workers_of(self.sampling) > 1:
+            found = map_at_once(features, texts, workers=2)
+        else:
+            found = features(torch.cat(texts)).chunk(len(texts))
+        mixed = found[0]
         if guided:
             # The heads are linear: mixing features is mixing logits.
-            cond, uncond = features.float().chunk(2)
-            features = cond + self.sampling.guidance_scale * (cond - uncond)
+            mixed = mixed + self.sampling.guidance_scale * (mixed - found[1])
         # Only frames to be sampled go through the head, a few at a time.
-        rows = features[self.wanted]
+        rows = mixed[self.wanted]
         x0 = torch.zeros_like(x)
         x0[self.wanted] = torch.cat(
             [
@@ -161,27 +180,6 @@ class GuidedDenoiser:
         return self.estimate
 
 
-def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
-    """Split a batch into parts of like lengths.
-
-    Args:
-        num_frames: Frames of each utterance.
-        limit: Most frames of a part, padding included; a longer utterance is a
-            part of its own.
-
-    Returns:
-        Places in the batch, part by part, the longest utterances first.
-    """
-    parts: List[List[int]] = []
-    for i in sorted(range(len(num_frames)), key=lambda i: -num_frames[i]):
-        if parts and (len(parts[-1]) + 1) * num_frames[parts[-1][0]] <= limit:
-            parts[-1].append(i)
-        else:
-            parts.append([i])
-    return parts
-
-
-@torch.no_grad()
 def generate(
     network: CDCDNetwork,
     codebook: Codebook,
@@ -235,19 +233,26 @@ def generate(
             )
         times = uniform_times(sampling.num_steps)
 
+    on_cpu = device.type == "cpu"
+    workers = workers_of(sampling) if on_cpu else 1
     limit = sampling.max_frames
     if limit is None:
-        limit = CPU_FRAMES if device.type == "cpu" else sys.maxsize
-    tokens: List[Optional[torch.Tensor]] = [None] * size
-    for part in parts_of(num_frames, limit):
+        limit = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize
+
+    def sample(part: List[int]) -> List[torch.Tensor]:
         inputs = (text, num_frames, prompts, seeds, durations)
         chosen = (None if x is None else [x[i] for i in part] for x in inputs)
-        found = _generate(network, codebook, schedule, *chosen, sampling, times)
+        return _generate(network, codebook, schedule, *chosen, sampling, times)
+
+    parts = parts_of(num_frames, limit)
+    tokens: List[Optional[torch.Tensor]] = [None] * size
+    for part, found in zip(parts, map_at_once(sample, parts, workers)):
         for i, ids in zip(part, found):
             tokens[i] = ids
     return tokens
 
 
+@torch.no_grad()
 def _generate(
     network: CDCDNetwork,
     codebook: Codebook,

@@ -63,6 +63,8 @@ class Graph:
         options.intra_op_num_threads = torch.get_num_threads()
         # A plan would be kept for every size that ever came.
         options.enable_mem_pattern = False
+        # Idle threads would keep busy the cores of other calls at once.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors
         try:
             self.session = onnxruntime.InferenceSession(

@@ -1,5 +1,7 @@
 """Schedules, sampler, loss, average and generation."""
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given
@@ -17,8 +19,8 @@ from espnet_fsqdiff.diffusion import (
     generate,
     uniform_times,
 )
-from espnet_fsqdiff.diffusion.generate import parts_of
 from espnet_fsqdiff.diffusion.loss import Draw
+from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import FactorizedHead, JointHead, PairwiseHead
@@ -340,8 +342,42 @@ def test_parts_of_a_batch_hold_every_utterance_once_and_few_frames(lengths, limi
         assert padded <= limit or len(part) == 1
 
 
-@pytest.mark.parametrize("max_frames, largest", [(1, 9), (12, 12), (20, 18)])
-def test_the_parts_of_a_batch_sample_what_the_whole_samples(max_frames, largest):
+def test_parts_keep_the_workers_busy():
+    assert frames_of_parts(8 * [300], workers=1) == 1000
+    assert frames_of_parts(8 * [300], workers=2) == 600
+    assert frames_of_parts(3 * [9], workers=2) == 100
+
+
+def test_workers_share_the_threads_and_give_them_back():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        parts = [[3], [1, 2], [0]]
+        both = threading.Barrier(2, timeout=30)
+
+        def one(part):
+            if part != [0]:
+                both.wait()
+            product = torch.ones(2, 2, requires_grad=True) @ torch.ones(2, 2)
+            return part, torch.get_num_threads(), product.requires_grad, product.dtype
+
+        for grad, dtype in ((True, torch.float32), (False, torch.bfloat16)):
+            with torch.set_grad_enabled(grad), torch.autocast("cpu", enabled=not grad):
+                found = map_at_once(one, parts, workers=2)
+            assert found == [(part, 2, grad, dtype) for part in parts]
+        assert torch.get_num_threads() == 4
+        with pytest.raises(KeyError, match="3"):
+            map_at_once(lambda part: {}[part[0]], parts, workers=2)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    "max_frames, workers, largest", [(1, 1, 9), (12, 2, 12), (20, 1, 18), (1, 3, 9)]
+)
+def test_the_parts_of_a_batch_sample_what_the_whole_samples(
+    max_frames, workers, largest
+):
     network, codebook = make_network()
     text = [torch.tensor([1, 2, 3]), torch.tensor([4, 0]), torch.tensor([2, 2])]
     sizes = []
@@ -351,7 +387,7 @@ def test_the_parts_of_a_batch_sample_what_the_whole_samples(max_frames, largest)
         sizes.append(x.size(0) * x.size(1))
         return features(x, *rest)
 
-    def run(limit):
+    def run(limit, workers=None):
         network.features = watched
         return generate(
             network,
@@ -361,13 +397,15 @@ def test_the_parts_of_a_batch_sample_what_the_whole_samples(max_frames, largest)
             [5, 9, 6],
             prompts=[torch.tensor([8, 7]), None, None],
             seeds=[5, 6, 7],
-            sampling=Sampling(num_steps=3, guidance_scale=0, max_frames=limit),
+            sampling=Sampling(
+                num_steps=3, guidance_scale=0, max_frames=limit, workers=workers
+            ),
         )
 
     whole = run(None)
     assert set(sizes) == {27}
     sizes.clear()
-    parts = run(max_frames)
+    parts = run(max_frames, workers)
     assert max(sizes) == largest
     assert all(torch.equal(a, b) for a, b in zip(whole, parts))
 

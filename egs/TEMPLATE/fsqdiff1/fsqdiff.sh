@@ -176,6 +176,9 @@ train() { # <directory> <command>... : on one machine, or on several by ESPnet's
     local dir=$1 log=$1/train.log
     shift
     mkdir -p "${dir}"
+    # Held until the last process of the training ends, whoever started it.
+    exec 9> "${dir}/.lock"
+    flock -n 9 || die "another training writes to ${dir}; wait for it or stop it"
     log "The training log: ${log}"
     if [ "${num_nodes}" -eq 1 ]; then
         keep_log "${log}"
@@ -187,6 +190,7 @@ train() { # <directory> <command>... : on one machine, or on several by ESPnet's
             --init_file_prefix "${dir}/.dist_init_" \
             --multiprocessing_distributed true -- "$@"
     fi
+    exec 9>&-
 }
 
 stage_1() {

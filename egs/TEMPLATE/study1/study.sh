@@ -17,7 +17,7 @@ stage=1              # first stage to run
 stop_stage=7         # last stage to run
 quick=false          # a few updates and sentences, in exp/quick: a test that all runs
 ngpu=0               # GPUs for training; 0 trains on processors
-nj=$(nproc)          # parallel jobs on data, syntheses, scoring
+nj=$(nproc)          # parallel jobs on data, trainings (without GPU), syntheses, scoring
 dumpdir=dump         # that of the sister recipe; here it holds links, and RVQ tokens
 expdir=              # models and results; exp, or exp/quick
 python=python3       # the Python to use
@@ -53,7 +53,7 @@ Usage: run.sh [--option value ...]
 Stages:
    1 data, tokens         taken from the sister recipe, which is run if it has none
    2 RVQ tokens           tokenizer and tokens, if a variant wants them
-   3 training             every variant, seed by seed
+   3 training             every variant, seed by seed; --nj at once without a GPU
    4 synthesis            every training with every number of steps
    5 scoring              by utterance
    6 theory               of every codebook: distances, accuracy, sound of neighbours
@@ -189,23 +189,58 @@ stage_2() {
     fi
 }
 
-stage_3() {
+pids=()
+share_cores() { # for commands begun by in_turn: threads of each; none outlives the shell
+    local threads=$(($(nproc) / (nj > 0 ? nj : 1)))
+    export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
+    export MKL_NUM_THREADS=${OMP_NUM_THREADS}
+    # A process group each, so that their children end with them.
+    set -m
+    trap 'for pid in $(jobs -rp); do kill -- "-${pid}" 2> /dev/null || true; done' EXIT
+}
+in_turn() { # <command>... : in the background once fewer than nj commands run there
+    while [ "$(jobs -rp | wc -l)" -ge "$((nj > 0 ? nj : 1))" ]; do
+        sleep 0.2
+    done
+    "$@" < /dev/null &
+    pids+=($!)
+}
+wait_all() { # for what in_turn began; fails if any of it did
+    local pid failed=0
+    for pid in "${pids[@]}"; do
+        wait "${pid}" || failed=1
+    done
+    return "${failed}"
+}
+
+train_one() { # <directory> <tag> <decoder> <tokens> <options>
+    local config=${train_config}
+    [ "$3" = cdcd ] || config=${lm_config}
+    recipe "$4" --stage 10 --stop_stage 10 --decoder "$3" \
+        --train_config "${config}" --tag "$2" --train_args "$5"
+    study finish "${plan_opts[@]}" --directory "$1" \
+        --keep_checkpoints "${keep_checkpoints}"
+}
+
+stage_3() ( # in a shell of its own: the number of threads is for it alone
     need 1 "${expdir}/duration_${tokenizer_tag}/duration.yaml"
-    local list directory tag decoder tokens options config
+    local list directory tag decoder tokens options
     list=$(trainings)
     [ -n "${list}" ] || log "Nothing is left to train"
+    if [ "${ngpu}" -eq 0 ]; then
+        # Small models use one core each better than all cores one model.
+        share_cores
+    else
+        nj=1
+    fi
     while IFS='|' read -r directory _ tag decoder tokens _ options <&3; do
         [ -n "${directory}" ] || continue
         need 2 "$(file_of "${tokens}")"
         log "Training ${tag}"
-        config=${train_config}
-        [ "${decoder}" = cdcd ] || config=${lm_config}
-        recipe "${tokens}" --stage 10 --stop_stage 10 --decoder "${decoder}" \
-            --train_config "${config}" --tag "${tag}" --train_args "${options}"
-        study finish "${plan_opts[@]}" --directory "${directory}" \
-            --keep_checkpoints "${keep_checkpoints}"
+        in_turn train_one "${directory}" "${tag}" "${decoder}" "${tokens}" "${options}"
     done 3<<< "${list}"
-}
+    wait_all
+)
 
 resynthesise() { # <fsq|rvq> : waves from the true tokens of the test set
     local tokenizer out=${expdir}/reference/$1 ids
@@ -236,22 +271,6 @@ synthesise() { # <training> <decoder> <tokens> <directory> <options>
         --output_dir "$4" $5
 }
 
-pids=()
-in_turn() { # <command>... : in the background once fewer than nj commands run there
-    while [ "$(jobs -rp | wc -l)" -ge "$((nj > 0 ? nj : 1))" ]; do
-        sleep 0.2
-    done
-    "$@" &
-    pids+=($!)
-}
-wait_all() { # for what in_turn began; fails if any of it did
-    local pid failed=0
-    for pid in "${pids[@]}"; do
-        wait "${pid}" || failed=1
-    done
-    return "${failed}"
-}
-
 token_kinds() { # the kinds of tokens that the variants use
     trainings --all | awk -F'|' '{print $5}' | sort -u
 }
@@ -260,9 +279,9 @@ stage_4() ( # in a shell of its own: the number of threads is for it alone
     need 1 "${test_data}/text"
     local list kind training decoder tokens directory options
     list=$(study syntheses "${plan_opts[@]}")
-    # One core for each synthesis: real-time factors are those of one core.
+    share_cores
+    # Real-time factors are those of one core.
     export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-    trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
     for kind in $(token_kinds); do
         in_turn resynthesise "${kind}"
     done

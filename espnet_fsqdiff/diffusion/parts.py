@@ -1,0 +1,93 @@
+"""Work in parts: few enough frames for the cache, each on cores of its own."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, List, Sequence, TypeVar
+
+import torch
+
+# Frames, padding included, of a part on a CPU: more leave the cache, fewer make
+# matrices too small to be quick.
+MOST_FRAMES = 1000
+LEAST_FRAMES = 100
+# Parts for each worker, so that all end at about the same time.
+PARTS_EACH = 2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def frames_of_parts(num_frames: Sequence[int], workers: int) -> int:
+    """Most frames of a part, such that a batch keeps all workers busy.
+
+    Args:
+        num_frames: Frames of each utterance.
+        workers: Parts sampled at once.
+
+    Returns:
+        From `LEAST_FRAMES` to `MOST_FRAMES`.
+    """
+    wanted = MOST_FRAMES
+    if workers > 1:
+        wanted = -(-sum(num_frames) // (PARTS_EACH * workers))
+    return min(max(wanted, LEAST_FRAMES), MOST_FRAMES)
+
+
+def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
+    """Split a batch into parts of like lengths.
+
+    Args:
+        num_frames: Frames of each utterance.
+        limit: Most frames of a part, padding included; a longer utterance is a
+            part of its own.
+
+    Returns:
+        Places in the batch, part by part, the longest utterances first.
+    """
+    parts: List[List[int]] = []
+    for i in sorted(range(len(num_frames)), key=lambda i: -num_frames[i]):
+        if parts and (len(parts[-1]) + 1) * num_frames[parts[-1][0]] <= limit:
+            parts[-1].append(i)
+        else:
+            parts.append([i])
+    return parts
+
+
+def map_at_once(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> List[Result]:
+    """Call a function with each item, several at once, on the CPU.
+
+    The workers divide the threads that torch has here: small matrices keep one core
+    each busier than all cores together. Gradients and autocast are on or off in them
+    as they are here.
+
+    Args:
+        function: Called with one item.
+        items: What to call it with.
+        workers: Calls at once.
+
+    Returns:
+        What the calls return, in the order of the items.
+    """
+    workers = min(workers, len(items))
+    if workers < 2:
+        return [function(item) for item in items]
+    threads = torch.get_num_threads()
+    gradients = torch.is_grad_enabled()
+    autocast = torch.is_autocast_enabled("cpu")
+    dtype = torch.get_autocast_dtype("cpu")
+
+    def call(item: Item) -> Result:
+        with torch.set_grad_enabled(gradients):
+            with torch.autocast("cpu", dtype=dtype, enabled=autocast):
+                return function(item)
+
+    each = max(1, threads // workers)
+    try:
+        with ThreadPoolExecutor(
+            workers, initializer=torch.set_num_threads, initargs=(each,)
+        ) as executor:
+            return list(executor.map(call, items))
+    finally:
+        # Threads begun later take the number that was set last.
+        torch.set_num_threads(threads)
