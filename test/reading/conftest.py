@@ -27,8 +27,8 @@ TOKENIZER = dict(
     recognizer_conf=dict(hidden_size=16, num_blocks=1),
 )
 INFERENCE = dict(
-    num_steps=2,
-    guidance_scale=0.0,
+    num_steps=4,
+    guidance_scale=0.5,
     batch_size=4,
     normalizer="spoken_english",
     vocoder="griffin_lim",
