@@ -36,6 +36,7 @@ EXTRAS_REQUIRE = {
     "phonemes": ["phonemizer>=3.2"],
     # The local page, fsqdiff-tts --serve.
     "serve": ["matplotlib", "starlette>=0.40", "uvicorn>=0.30"],
+    "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
     "benchmarks": ["transformers>=4.48"],  # the language model compared with
     # The style checkers are pinned: another release may want another layout.
     "test": [

@@ -3,8 +3,9 @@
     python -m benchmarks.server_memory --model VOICE.zip
     python -m benchmarks.server_memory --model VOICE.zip --http
 
-Texts are of one to three sentences, words and lengths drawn anew for every request. With
---http they go through the local page's server in the same process, picture included.
+Texts are of one to three sentences, words and lengths drawn anew for every request.
+With --http they go through the local page's server in the same process, picture
+included.
 Prints the memory after every --every requests, and how much it grew from the first of
 these figures to the last.
 """

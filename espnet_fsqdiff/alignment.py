@@ -198,12 +198,11 @@ def expand_durations(
     """
     ends = durations.cumsum(dim=1)
     total = ends[:, -1:]
-    B, S = durations.shape
-    frame = torch.arange(num_frames, device=durations.device)
-    frame = frame.expand(B, num_frames).contiguous()
+    frame = torch.arange(num_frames, device=durations.device).unsqueeze(0)
     inside = frame < total
-    held = torch.minimum(frame, (total - 1).clamp(min=0)).contiguous()
-    index = torch.searchsorted(ends, held, right=True).clamp(max=S - 1)
+    held = torch.minimum(frame, (total - 1).clamp(min=0))
+    # The symbols that have ended; ONNX has no `searchsorted`.
+    index = (ends.unsqueeze(1) <= held.unsqueeze(-1)).sum(-1)
     index = torch.where(total > 0, index, 0)
     length = durations.gather(1, index)
     start = ends.gather(1, index) - length

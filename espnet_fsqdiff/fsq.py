@@ -99,14 +99,7 @@ class FSQ(nn.Module):
             InputError: If an index lies outside 0 .. K - 1.
         """
         indices = indices.long()
-        if indices.numel():
-            low, high = indices.min().item(), indices.max().item()
-            if low < 0 or high >= self.num_codes:
-                bad = low if low < 0 else high
-                raise InputError(
-                    f"token {bad} is outside the codebook 0..{self.num_codes - 1}; "
-                    "use tokens of this tokenizer"
-                )
+        check_indices(indices, self.num_codes)
         return indices.unsqueeze(-1) // self._basis % self._levels
 
     def indices_to_codes(self, indices: torch.Tensor) -> torch.Tensor:
@@ -116,6 +109,22 @@ class FSQ(nn.Module):
     def codes_to_indices(self, codes: torch.Tensor) -> torch.Tensor:
         """Grid points (..., n) to indices (...,) int64."""
         return self.quantize(codes)
+
+
+def check_indices(indices: torch.Tensor, num_codes: int) -> None:
+    """Refuse indices (...,) outside 0 .. K - 1.
+
+    Raises:
+        InputError: Naming one.
+    """
+    if indices.numel():
+        low, high = indices.min().item(), indices.max().item()
+        if low < 0 or high >= num_codes:
+            bad = low if low < 0 else high
+            raise InputError(
+                f"token {bad} is outside the codebook 0..{num_codes - 1}; "
+                "use tokens of this tokenizer"
+            )
 
 
 def code_usage(indices: torch.Tensor, num_codes: int) -> Dict[str, float]:

@@ -6,7 +6,7 @@ import os
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Union
 
 import espnet_fsqdiff
 from espnet_fsqdiff.errors import InputError
@@ -106,6 +106,12 @@ def load_options(
     if "duration_file" not in files:
         raise InputError(f"{path_or_tag}: the pack has no duration_file; pack it again")
     return {**config, **options, **files}
+
+
+def default_onnx_dir(files: Mapping[str, str]) -> Path:
+    """Where the graphs of a voice are, given its files by role."""
+    # <voice>/decoder/config.yaml
+    return Path(files["train_config"]).parents[1] / "onnx"
 
 
 def find_files(path_or_tag: Union[str, Path]) -> Dict[str, str]:

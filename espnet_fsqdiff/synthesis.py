@@ -12,6 +12,7 @@ import torch
 from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.manner import Manner, Plan, make_sampling
+from espnet_fsqdiff.onnx.backend import check_backend
 from espnet_fsqdiff.prompting import Prompt
 from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text.normalize import build_normalizer
@@ -22,7 +23,6 @@ from espnet_fsqdiff.tokenizer import SpeechTokenizer
 
 # Where the model finds its place in the text by itself.
 WITHOUT_DURATIONS = ("filler", "prefix")
-
 
 MARKS = ".,?!;:"
 # Seeds of the takes of a text are this far apart.
@@ -99,6 +99,8 @@ class Synthesizer:
         vocoder: str = "griffin_lim",
         vocoder_conf: Optional[Dict[str, Any]] = None,
         device: str = "cpu",
+        backend: str = "torch",
+        onnx_dir: Optional[Union[str, Path]] = None,
         **options,
     ) -> "Synthesizer":
         """Load what the recipe trained.
@@ -112,6 +114,8 @@ class Synthesizer:
             vocoder: Name of the vocoder.
             vocoder_conf: Its options.
             device: Where to run.
+            backend: What computes: `torch`, or `onnx`, onnxruntime on the CPU.
+            onnx_dir: Where `bin.export_onnx` wrote, for backend onnx.
             **options: Further arguments of the class.
 
         Raises:
@@ -120,11 +124,18 @@ class Synthesizer:
         from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
         from espnet_fsqdiff.tasks.decoders import decoder_task
 
+        check_backend(backend, device, onnx_dir)
         task = decoder_task(train_config)
         model, args = load_model(task, train_config, model_file, device)
         tokenizer = SpeechTokenizer.from_pretrained(
             tokenizer_config, tokenizer_file, device=device
         )
+        if backend == "onnx":
+            from espnet_fsqdiff.onnx.runtime import digests, use_onnx
+
+            lays_text = args.text_expansion not in WITHOUT_DURATIONS
+            sources = digests(model_file=model_file, tokenizer_file=tokenizer_file)
+            use_onnx(model, tokenizer, lays_text, onnx_dir, sources)
         mel = tokenizer.model.feats_extract.get_parameters()
         tokenizer.vocoder = build_vocoder(vocoder, mel, vocoder_conf)
         return cls(

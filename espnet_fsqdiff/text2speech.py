@@ -8,7 +8,7 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.joining import Part
 from espnet_fsqdiff.kernel_cache import bound_kernel_cache
 from espnet_fsqdiff.manner import Manner, make_sampling
-from espnet_fsqdiff.pretrained import Voice, load_options, voices
+from espnet_fsqdiff.pretrained import Voice, default_onnx_dir, load_options, voices
 from espnet_fsqdiff.prompting import Wave, make_prompt
 from espnet_fsqdiff.reading import read_aloud, stream_aloud
 from espnet_fsqdiff.synthesis import Synthesizer
@@ -42,6 +42,7 @@ class Text2Speech(Synthesizer):
         path_or_tag: Union[str, Path],
         device: str = "cpu",
         backend: str = "torch",
+        onnx_dir: Optional[Union[str, Path]] = None,
         **options,
     ) -> "Text2Speech":
         """Load a packed voice.
@@ -50,7 +51,9 @@ class Text2Speech(Synthesizer):
             path_or_tag: A packed zip, the directory of an unpacked one, a name of
                 `voices()`, or a tag `owner/name` of the Hugging Face Hub.
             device: Where to run.
-            backend: What computes: `torch`.
+            backend: What computes: `torch`, or `onnx`, onnxruntime on the CPU.
+            onnx_dir: Where `bin.export_onnx` wrote, for backend onnx; by default
+                where it writes by default, beside the voice's unpacked files.
             **options: Go before those in the pack: sampling (`num_steps`, ...),
                 `speed`, `seed`, `vocoder`, `vocoder_conf`, `batch_size`, `compile`.
 
@@ -59,9 +62,12 @@ class Text2Speech(Synthesizer):
                 option.
         """
         bound_kernel_cache()
-        if backend != "torch":
-            raise InputError(f"backend {backend!r} is unknown; choose torch")
-        return cls.from_files(device=device, **load_options(path_or_tag, options))
+        loaded = load_options(path_or_tag, options)
+        if backend == "onnx" and onnx_dir is None:
+            onnx_dir = default_onnx_dir(loaded)
+        return cls.from_files(
+            device=device, backend=backend, onnx_dir=onnx_dir, **loaded
+        )
 
     def __call__(
         self,

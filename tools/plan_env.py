@@ -19,7 +19,7 @@ from pathlib import Path
 TORCH_FOR_PYTHON_311 = "torch==2.13.0"
 # torch needs at least 77.0.3, pyworld less than 82; ESPnet 202511 asks for < 74.
 SETUPTOOLS = "setuptools>=77.0.3,<82"
-EXTRAS = ("score", "serve", "test", "phonemes")
+EXTRAS = ("onnx", "phonemes", "score", "serve", "test")
 
 
 def version_of(name: str) -> str | None:

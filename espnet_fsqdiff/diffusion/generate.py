@@ -141,13 +141,6 @@ class GuidedDenoiser:
         self.texts = [text] if no_text is None else [text, no_text]
         self.estimate: Optional[torch.Tensor] = None
 
-    def _expectation(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (R, dim) to the mean points (R, n) of the head's distribution."""
-        head = self.network.head
-        logits = head(features.unsqueeze(0)).float()
-        with torch.autocast(features.device.type, enabled=False):
-            return head.expectation(logits, self.sampling.temperature)[0]
-
     def __call__(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """x (B, T, n) at time t (scalar) to x0_hat (B, T, n)."""
         low, high = self.sampling.guidance_interval
@@ -178,7 +171,10 @@ class GuidedDenoiser:
         rows = mixed[self.wanted]
         x0 = torch.zeros_like(x)
         x0[self.wanted] = torch.cat(
-            [self._expectation(part) for part in rows.split(ROWS)]
+            [
+                self.network.posterior_mean(part, self.sampling.temperature)
+                for part in rows.split(ROWS)
+            ]
         )
         self.estimate = torch.where(self.prompt_mask, self.prompt, x0)
         return self.estimate
@@ -215,14 +211,20 @@ def generate(
 
     Raises:
         InputError: If a prompt is longer than its utterance, durations do not
-            add up, or `times` is missing for an information grid.
+            add up, a text without durations is longer than its frames, `times` is
+            missing for an information grid, or the network has no such precision.
     """
     device = next(network.parameters()).device
     size = len(text)
     seeds = range(size) if seeds is None else seeds
     prompts = [None] * size if prompts is None else prompts
     prompts = [torch.zeros(0) if p is None else torch.as_tensor(p) for p in prompts]
-    _check(num_frames, prompts, durations)
+    _check(text, num_frames, prompts, durations)
+    if network.only_float32 and sampling.precision != "float32":
+        raise InputError(
+            f"precision {sampling.precision}: this backend computes in float32; leave "
+            "the option out"
+        )
     if times is None:
         if sampling.time_grid != "uniform":
             raise InputError(
@@ -310,13 +312,18 @@ def _generate(
     ]
 
 
-def _check(num_frames, prompts, durations) -> None:
-    """Refuse prompts and durations that do not fit the frames."""
+def _check(text, num_frames, prompts, durations) -> None:
+    """Refuse texts, prompts and durations that do not fit the frames."""
     for i, (frames, prompt) in enumerate(zip(num_frames, prompts)):
         if prompt.numel() >= frames:
             raise InputError(
                 f"utterance {i}: a prompt of {prompt.numel()} tokens leaves none of "
                 f"{frames} frames; give a shorter prompt"
+            )
+        if durations is None and len(text[i]) > frames:
+            raise InputError(
+                f"utterance {i}: a text of {len(text[i])} symbols is longer than its "
+                f"frames can hold, {frames}; give a lower speed or less text"
             )
         if durations is not None and int(durations[i].sum()) != frames:
             raise InputError(

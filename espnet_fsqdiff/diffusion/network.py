@@ -15,7 +15,12 @@ class CDCDNetwork(nn.Module):
         text_encoder: Text to one vector per frame.
         backbone: Latents and text vectors to features.
         head: Features to logits; it owns the codebook.
+
+    Attributes:
+        only_float32: Whether it knows no other precision.
     """
+
+    only_float32 = False
 
     def __init__(self, text_encoder: nn.Module, backbone: nn.Module, head: nn.Module):
         super().__init__()
@@ -44,6 +49,15 @@ class CDCDNetwork(nn.Module):
         """Whether the network takes an earlier clean estimate."""
         return self.backbone.self_conditioning
 
+    @property
+    def max_frames(self) -> int:
+        """Most frames that it takes."""
+        return self.backbone.max_frames
+
+    def compile_backbone(self) -> None:
+        """Compile what runs at every step (`torch.compile`)."""
+        self.backbone.forward = torch.compile(self.backbone.forward, dynamic=True)
+
     def features(
         self,
         x: torch.Tensor,
@@ -55,6 +69,17 @@ class CDCDNetwork(nn.Module):
     ) -> torch.Tensor:
         """What the head makes logits of; arguments as in `DiT.forward`."""
         return self.backbone(x, t, prompt, text, mask, estimate)
+
+    def posterior_mean(
+        self, features: torch.Tensor, temperature: float = 1.0
+    ) -> torch.Tensor:
+        """Features of frames (R, dim) to mean points (R, n) of the head's distribution.
+
+        Logits are divided by `temperature`; what follows them is float32.
+        """
+        logits = self.head(features.unsqueeze(0)).float()
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head.expectation(logits, temperature)[0]
 
     def forward(self, *args, **kwargs) -> torch.Tensor:
         """Logits of the head; arguments as in `DiT.forward`."""

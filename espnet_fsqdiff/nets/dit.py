@@ -151,6 +151,14 @@ class DiTBlock(nn.Module):
         return (x + gate_m.unsqueeze(1) * y) * mask.unsqueeze(-1)
 
 
+def check_frames(frames: int, most: int) -> None:
+    """Refuse a sequence that is too long for a model."""
+    if frames > most:
+        raise InputError(
+            f"{frames} frames are more than the model's {most}; split the text"
+        )
+
+
 class DiT(nn.Module):
     """From noisy latents, prompt and text to features, frame by frame.
 
@@ -229,11 +237,7 @@ class DiT(nn.Module):
             InputError: If there are more than `max_frames` frames.
         """
         frames = x.size(1)
-        if frames > self.max_frames:
-            raise InputError(
-                f"{frames} frames are more than the model's {self.max_frames}; "
-                "split the text"
-            )
+        check_frames(frames, self.max_frames)
         parts = [x, prompt, text]
         if self.self_conditioning:
             parts.append(torch.zeros_like(x) if estimate is None else estimate)

@@ -134,7 +134,8 @@ class TextEncoder(nn.Module):
                 "(a lower speed) or less text"
             )
         frames = mask.size(1)
-        ids = nn.functional.pad(ids, (0, max(0, frames - ids.size(1))), value=FILLER)
+        # Enough for any text, by no rule that depends on the sizes: exporters trace.
+        ids = nn.functional.pad(ids, (0, frames), value=FILLER)
         return self.text_embed(ids[:, :frames])
 
     def _lay(self, ids, real, durations, frames, drop) -> torch.Tensor:

@@ -165,7 +165,7 @@ class ESPnetCDCDModel(AveragedModel):
 
     @property
     def max_frames(self) -> int:
-        return self.network.backbone.max_frames
+        return self.ema.network.max_frames
 
     @property
     def takes_prompts(self) -> bool:
@@ -187,8 +187,7 @@ class ESPnetCDCDModel(AveragedModel):
         return (total / len(self.valid_times)).tolist()
 
     def compile_network(self) -> None:
-        backbone = self.ema.network.backbone
-        backbone.forward = torch.compile(backbone.forward, dynamic=True)
+        self.ema.network.compile_backbone()
         self.compiled = True
 
     def generate(

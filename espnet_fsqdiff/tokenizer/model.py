@@ -235,8 +235,12 @@ class SpeechTokenizerModel(nn.Module):
                 "this tokenizer was trained without a mel decoder; "
                 "train one with mel_weight > 0"
             )
-        stacked = self.decoder(self.quantizer.indices_to_codes(tokens), lengths)
-        mel = stacked.reshape(tokens.size(0), -1, self.mel_mean.numel())
+        return self.decode_codes(self.quantizer.indices_to_codes(tokens), lengths)
+
+    def decode_codes(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """As `decode`, from the points (B, T, n) of the tokens."""
+        stacked = self.decoder(codes, lengths)
+        mel = stacked.reshape(codes.size(0), -1, self.mel_mean.numel())
         if self.match_variance > 0:
             mel = (mel - self.decoded_mean) * self.contrast()
         return mel * self.mel_std + self.mel_mean

@@ -1,7 +1,7 @@
 """A trained speech tokenizer for use from Python."""
 
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class SpeechTokenizer:
         vocoder: Makes decoded mels audible.
 
     Attributes:
+        mel_decoder: Tokens (B, T) of lengths (B,) to log-mels; the network's, or
+            another backend's of the same network.
         fs: Sampling rate in Hz that the network works at.
         rate_hz: Tokens a second.
         num_codes: Codebook size K.
@@ -39,6 +41,7 @@ class SpeechTokenizer:
         vocoder: Optional[Vocoder] = None,
     ):
         self.model = model
+        self.mel_decoder: Callable[..., torch.Tensor] = model.decode
         self.text_tokenizer = text_tokenizer
         mel = model.feats_extract.get_parameters()
         self.vocoder = vocoder or build_vocoder("griffin_lim", mel)
@@ -151,4 +154,4 @@ class SpeechTokenizer:
         """Tokens (T,) to a log-mel (T * frames_per_token, n_mels), base 10."""
         tokens = torch.as_tensor(tokens).long().to(self.device)
         lengths = torch.tensor([tokens.numel()], device=self.device)
-        return self.model.decode(tokens[None], lengths)[0].float()
+        return self.mel_decoder(tokens[None], lengths)[0].float()
