@@ -2,8 +2,8 @@
 
 oneDNN, with which torch computes on a CPU, keeps a kernel for every shape it has met,
 up to 1024. Texts differ in length, so that a process that speaks grows with every
-request for a long time. A smaller cache costs little: of kernels that come again within a
-sentence (layers and steps are alike) there are few.
+request for a long time. A smaller cache costs little: of kernels that come again within
+a sentence (layers and steps are alike) there are few.
 """
 
 import os
