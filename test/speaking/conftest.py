@@ -49,7 +49,7 @@ class Tone:
             "wav": 0.5 * np.sin(np.arange(length) / 5).astype(np.float32),
             "fs": self.fs,
             "mel": np.random.default_rng(0).normal(size=(max(1, length // 160), 20)),
-            "tokens": np.arange(length // 640),
+            "tokens": np.arange(max(1, length // 640)),
             "complete": True,
             "sentences": [{"text": text, "start": 0.0, "end": seconds}],
         }
