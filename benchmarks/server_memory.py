@@ -5,9 +5,8 @@
 
 Texts are of one to three sentences, words and lengths drawn anew for every request.
 With --http they go through the local page's server in the same process, picture
-included.
-Prints the memory after every --every requests, and how much it grew from the first of
-these figures to the last.
+included. Prints the memory after every --every requests, and how much it grew from the
+first of these figures to the last.
 """
 
 import argparse

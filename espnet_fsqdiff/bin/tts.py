@@ -18,12 +18,12 @@ import math
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.progress import Progress
 
 # Options of Text2Speech's calls, as they are named there and here.
 SPEECH_OPTIONS = (
@@ -171,7 +171,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     else:
         _check(args)
         model = _voice_names(args.model)[0]
-        progress = _Progress(args.quiet)
+        progress = Progress(args.quiet)
         tts = load(model, args.device, args.backend, args.batch_size)
         progress.loaded(model)
         if args.output is not None:
@@ -284,7 +284,7 @@ def _options(args: argparse.Namespace) -> Dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _speak_joined(tts: Any, args: argparse.Namespace, progress: "_Progress") -> None:
+def _speak_joined(tts: Any, args: argparse.Namespace, progress: Progress) -> None:
     from espnet_fsqdiff.joining import write_joined
     from espnet_fsqdiff.speech_files import read_blocks, writing
 
@@ -311,7 +311,7 @@ def _speak_joined(tts: Any, args: argparse.Namespace, progress: "_Progress") -> 
 
 
 def _speak_folder(
-    tts: Any, model: str, args: argparse.Namespace, progress: "_Progress"
+    tts: Any, model: str, args: argparse.Namespace, progress: Progress
 ) -> None:
     from espnet_fsqdiff import speech_files
 
@@ -392,64 +392,6 @@ def _count_lines(path: str) -> Optional[int]:
         return None
     with open(path, "rb") as f:
         return sum(1 for line in f if line.strip())
-
-
-class _Progress:
-    """What is said on standard error: a bar on a terminal, then one line."""
-
-    def __init__(self, quiet: bool):
-        self.quiet = quiet
-        self._bar = None
-        self._begun = time.perf_counter()
-        self._seconds = 0.0
-
-    def loaded(self, model: str) -> None:
-        """The voice is there."""
-        self._say(f"{model}: loaded in {time.perf_counter() - self._begun:.1f} s")
-
-    def start(self, total: Optional[int], unit: str, scale: bool = False) -> None:
-        """Speaking begins; the time of loading does not count."""
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=total,
-            unit=unit,
-            unit_scale=scale,
-            disable=True if self.quiet else None,
-            leave=False,
-        )
-        self._begun = time.perf_counter()
-
-    def advance(self, count: int = 1) -> None:
-        """So much of the text is done."""
-        self._bar.update(count)
-
-    def spoke(self, seconds: float) -> None:
-        """So much more speech is there."""
-        self._seconds += seconds
-        took = time.perf_counter() - self._begun
-        self._bar.set_postfix_str(
-            f"{self._seconds:.0f} s of speech, RTF {took / self._seconds:.2f}",
-            refresh=False,
-        )
-
-    def error(self, message: str) -> None:
-        """Something went wrong that does not end the run."""
-        from tqdm import tqdm
-
-        tqdm.write(f"fsqdiff-tts: {message}", file=sys.stderr)
-
-    def end(self, message: str, seconds: float) -> None:
-        """All is done; `seconds` of speech were made."""
-        self._bar.close()
-        took = time.perf_counter() - self._begun
-        if seconds:
-            message += f" in {took:.1f} s (real-time factor {took / seconds:.3f})"
-        self._say(message)
-
-    def _say(self, message: str) -> None:
-        if not self.quiet:
-            sys.stderr.write(message + "\n")
 
 
 def _terminate(signum, frame) -> None:
