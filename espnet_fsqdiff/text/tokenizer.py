@@ -1,7 +1,8 @@
 """Text to text tokens and their numbers, with nothing dropped in silence."""
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Container, List, Optional, Sequence, Union
+from typing import Container, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -210,6 +211,24 @@ def _quote(text: str, most: int = 80) -> str:
     return repr(text if len(text) <= most else f"{text[:most]}...")
 
 
+@contextmanager
+def _no_downloads(unless: bool) -> Iterator[None]:
+    """Keep nltk from fetching what g2p_en wants, which ESPnet imports for any g2p."""
+    try:
+        import nltk
+    except ImportError:
+        unless = True
+    if unless:
+        yield
+        return
+    theirs = nltk.download
+    nltk.download = lambda *args, **options: False
+    try:
+        yield
+    finally:
+        nltk.download = theirs
+
+
 def _build_cutter(
     token_type: str, g2p: Optional[str], bpemodel: Union[None, str, Path]
 ):
@@ -232,7 +251,8 @@ def _build_cutter(
 
         return SentencepiecesTokenizer(bpemodel)
     if token_type == "phn":
-        from espnet2.text.phoneme_tokenizer import PhonemeTokenizer, g2p_choices
+        with _no_downloads(unless=(g2p or "").startswith("g2p_en")):
+            from espnet2.text.phoneme_tokenizer import PhonemeTokenizer, g2p_choices
 
         theirs = g2p and g2p.removesuffix(JOINED)
         if theirs is None or theirs not in g2p_choices:
