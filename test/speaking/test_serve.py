@@ -273,7 +273,9 @@ def test_until_ctrl_c(tmp_path, python_env):
     model = tmp_path / "my.voice.zip"
     model.touch()
     code = f"""
-import sys, types
+import signal, sys, types
+# Ignored where the tests themselves run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import conftest
 sys.modules["espnet_fsqdiff.text2speech"] = types.SimpleNamespace(

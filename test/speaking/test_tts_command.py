@@ -301,7 +301,9 @@ def test_what_needs_no_voice_starts_fast(python_env):
 def test_interrupted(tmp_path, python_env, signum, status):
     """Ctrl-C and kill leave neither half a file nor a traceback."""
     code = f"""
-import sys, time, types
+import signal, sys, time, types
+# Ignored where the tests themselves run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import conftest
 from espnet_fsqdiff.joining import Part
