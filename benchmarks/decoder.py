@@ -15,14 +15,12 @@ from benchmarks.workload import RATE_HZ, Workload, make_workload, mixed_lengths
 from espnet_fsqdiff.diffusion import Sampling, generate
 
 BASELINE_STEPS = 25
-# As `--compile` samples: compiled code keeps to one number of threads.
-COMPILED = {"workers": 1}
 
 
 def compiled(parts: Parts) -> Parts:
     """The same network with its backbone through `torch.compile`."""
     network = copy.deepcopy(parts.network)
-    network.backbone.forward = torch.compile(network.backbone.forward, dynamic=True)
+    network.compile_backbone()
     return parts._replace(network=network)
 
 
@@ -138,15 +136,13 @@ def single(
     calls = {"plain": keep("plain", plain, parts, BASELINE_STEPS)}
     for way, steps, dtype, options in settings:
         name = f"{way} {steps} {dtype} {options}"
-        own = {**COMPILED, **options} if way == "compiled" else options
-        calls[name] = keep(name, ours, ways[way], steps, dtype, **own)
+        calls[name] = keep(name, ours, ways[way], steps, dtype, **options)
     calls["products"] = products(parts, work, BASELINE_STEPS)
     plain(parts, work, 1)
     for way in ways:
         for dtype, options in kinds:
             # Several steps: with and without guidance, if there is an interval.
-            own = {**COMPILED, **options} if way == "compiled" else options
-            ours(ways[way], work, 2, dtype, **own)
+            ours(ways[way], work, 2, dtype, **options)
     times = medians(calls, args.repeats, warmup=0)
     seen.update({f"{seconds} {name}": s for name, s in times.items()})
 

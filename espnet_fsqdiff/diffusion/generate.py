@@ -99,8 +99,11 @@ class Sampling:
             )
 
 
-def workers_of(sampling: Sampling) -> int:
-    """Calls at once on a CPU, not more than there are threads for them."""
+def workers_of(network: CDCDNetwork, sampling: Sampling) -> int:
+    """Calls of the network at once: on a CPU, as many as there are threads for."""
+    if network.compiled or next(network.parameters()).device.type != "cpu":
+        # Compiled code keeps to the number of threads of its first call.
+        return 1
     threads = torch.get_num_threads()
     return threads if sampling.workers is None else min(sampling.workers, threads)
 
@@ -159,7 +162,7 @@ class GuidedDenoiser:
                 None if estimate is None else estimate.repeat(n, 1, 1),
             ).float()
 
-        if x.device.type == "cpu" and workers_of(self.sampling) > 1:
+        if workers_of(self.network, self.sampling) > 1:
             found = map_at_once(features, texts, workers=2)
         else:
             found = features(torch.cat(texts)).chunk(len(texts))
@@ -234,7 +237,7 @@ def generate(
         times = uniform_times(sampling.num_steps)
 
     on_cpu = device.type == "cpu"
-    workers = workers_of(sampling) if on_cpu else 1
+    workers = workers_of(network, sampling)
     limit = sampling.max_frames
     if limit is None:
         limit = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize

@@ -18,9 +18,11 @@ class CDCDNetwork(nn.Module):
 
     Attributes:
         only_float32: Whether it knows no other precision.
+        compiled: Whether its backbone is; see `compile_backbone`.
     """
 
     only_float32 = False
+    compiled = False
 
     def __init__(self, text_encoder: nn.Module, backbone: nn.Module, head: nn.Module):
         super().__init__()
@@ -57,6 +59,7 @@ class CDCDNetwork(nn.Module):
     def compile_backbone(self) -> None:
         """Compile what runs at every step (`torch.compile`)."""
         self.backbone.forward = torch.compile(self.backbone.forward, dynamic=True)
+        self.compiled = True
 
     def features(
         self,

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -98,7 +97,6 @@ class ESPnetCDCDModel(AveragedModel):
         self.valid_times = tuple(valid_times)
         self.valid_rollout_steps = valid_rollout_steps
         self.valid_guidance_scale = valid_guidance_scale
-        self.compiled = False
 
     @property
     def codebook(self) -> Codebook:
@@ -188,7 +186,6 @@ class ESPnetCDCDModel(AveragedModel):
 
     def compile_network(self) -> None:
         self.ema.network.compile_backbone()
-        self.compiled = True
 
     def generate(
         self, text, num_frames, durations=None, sampling=Sampling(), **options
@@ -197,9 +194,6 @@ class ESPnetCDCDModel(AveragedModel):
         times = None
         if sampling.time_grid == "information":
             times = self.information.times(sampling.num_steps)
-        if self.compiled:
-            # Compiled for the number of threads of the first call.
-            sampling = replace(sampling, workers=1)
         return generate(
             self.ema.network,
             self.codebook,

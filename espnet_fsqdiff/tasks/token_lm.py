@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
@@ -107,7 +107,7 @@ class ESPnetTokenLMModel(AveragedModel):
         prompts=None,
     ) -> List[torch.Tensor]:
         """Sample with the moving average; `num_frames` include the prompts' tokens."""
-        given = [0 if p is None else len(p) for p in prompts or [None] * len(text)]
+        given = prompt_sizes(prompts, len(text))
         limits = [(n - p, n - p) for n, p in zip(num_frames, given)]
         return [
             said.tokens
@@ -141,7 +141,7 @@ class ESPnetTokenLMModel(AveragedModel):
             return super().speak(
                 text, num_frames, durations, seeds, sampling, prompts=prompts
             )
-        given = [0 if p is None else len(p) for p in prompts or [None] * len(text)]
+        given = prompt_sizes(prompts, len(text))
         limits = [
             sampling.limits(n - p, self.max_frames - p)
             for n, p in zip(num_frames, given)
@@ -155,6 +155,13 @@ class ESPnetTokenLMModel(AveragedModel):
             sampling=sampling,
         )
         return [Spoken(tokens, stopped) for tokens, stopped in said]
+
+
+def prompt_sizes(
+    prompts: Optional[Sequence[Optional[torch.Tensor]]], size: int
+) -> List[int]:
+    """Tokens of each utterance's prompt, 0 without one."""
+    return [0 if p is None else len(p) for p in prompts or [None] * size]
 
 
 class TokenLMBuilder(CDCDBuilder):
