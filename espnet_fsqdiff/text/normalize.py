@@ -72,7 +72,7 @@ def _build_step(name: str) -> Callable[[str], str]:
         from espnet_fsqdiff.text.english import spoken_english
 
         return spoken_english
-    # ESPnet's cleaners load number spelling and transliteration tables: 2 s.
+    _import_inflect()
     with warnings.catch_warnings():
         # tacotron_cleaner compares with `is not`; nothing to us.
         warnings.simplefilter("ignore", SyntaxWarning)
@@ -87,6 +87,31 @@ def _build_step(name: str) -> Callable[[str], str]:
             "another of ESPnet's"
         ) from None
     return step
+
+
+def _import_inflect() -> None:
+    """Import inflect, which ESPnet's cleaners need, without checks of its types.
+
+    It has typeguard rewrite each of its functions, which takes seconds of every
+    process that cleans a text; with right types it does the same without.
+    """
+    try:
+        import typeguard
+    except ImportError:
+        return
+    theirs = typeguard.typechecked
+    typeguard.typechecked = _unchanged
+    try:
+        import inflect  # noqa: F401
+    except ImportError:
+        pass  # who needs it says so
+    finally:
+        typeguard.typechecked = theirs
+
+
+def _unchanged(target=None, **options):
+    """What `typeguard.typechecked` is, as a decorator with or without options."""
+    return (lambda function: function) if target is None else target
 
 
 def build_normalizer(name: Optional[str]) -> Callable[[str], str]:

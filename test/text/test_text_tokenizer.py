@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,6 +31,23 @@ def test_cleaners():
     assert build_cleaner(None)("A b") == build_cleaner("none")("A b") == "A b"
     with pytest.raises(InputError, match="--cleaner nonsense"):
         build_cleaner("lower,nonsense")
+
+
+def test_cleaners_load_without_rewriting_inflect():
+    """typeguard would spend seconds on it; what comes out is the same."""
+    code = """
+import sys, typeguard
+from espnet_fsqdiff.text.normalize import build_cleaner
+theirs = typeguard.typechecked
+print(build_cleaner("tacotron,lower")("Dr. Lee, 21 & 3rd"))
+assert typeguard.typechecked is theirs
+print(sys.modules["inflect"].engine.number_to_words.__code__.co_names)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    cleaned, names = done.stdout.splitlines()[-2:]
+    assert cleaned == "doctor lee, twenty one and third"
+    assert "isinstance" in names and "TypeCheckMemo" not in names
 
 
 def test_encode_char():
