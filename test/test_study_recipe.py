@@ -275,3 +275,29 @@ def test_scores_by_utterance(tmp_path):
     touch(tmp_path / "b/wav.scp", f"u1 {tmp_path}/b/u1.wav\n")
     with pytest.raises(InputError, match="utterance u2 is missing"):
         score_directories([tmp_path / "b"], tmp_path / "ref", Deaf())
+
+
+IN_TURN = r"""
+set -euo pipefail
+nj=2
+. <(sed -n '/^share_cores()/,/^train_one()/p' "{study}" | sed '$d')
+job() {{ sleep 0.1; [ "$1" != bad ]; sleep 0.1; echo "ended $1"; }}
+stage() (
+    share_cores
+    for name in {jobs}; do in_turn job "${{name}}"; done
+    # Bash no longer knows what became of them.
+    wait
+    wait_all
+)
+stage
+echo passed
+"""
+
+
+@pytest.mark.parametrize("jobs, passes", [("a b c", True), ("a bad c", False)])
+def test_commands_in_turn_all_run_and_one_that_fails_is_told(tmp_path, jobs, passes):
+    study = TEMPLATE / "study1/study.sh"
+    done = bash(IN_TURN.format(study=study, jobs=jobs), tmp_path)
+    assert ("passed" in done.stdout) == passes == (done.returncode == 0)
+    ended = {line for line in done.stdout.splitlines() if line.startswith("ended")}
+    assert ended == {f"ended {name}" for name in jobs.split() if name != "bad"}

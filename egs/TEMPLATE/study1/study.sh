@@ -189,28 +189,30 @@ stage_2() {
     fi
 }
 
-pids=()
 share_cores() { # for commands begun by in_turn: threads of each; none outlives the shell
     local threads=$(($(nproc) / (nj > 0 ? nj : 1)))
     export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
     export MKL_NUM_THREADS=${OMP_NUM_THREADS}
+    begun=0 succeeded=$(mktemp)
     # A process group each, so that their children end with them.
     set -m
-    trap 'for pid in $(jobs -rp); do kill -- "-${pid}" 2> /dev/null || true; done' EXIT
+    trap 'rm -f "${succeeded}"
+        for pid in $(jobs -rp); do kill -- "-${pid}" 2> /dev/null || true; done' EXIT
 }
 in_turn() { # <command>... : in the background once fewer than nj commands run there
     while [ "$(jobs -rp | wc -l)" -ge "$((nj > 0 ? nj : 1))" ]; do
         sleep 0.2
     done
-    "$@" < /dev/null &
-    pids+=($!)
+    begun=$((begun + 1))
+    # In the hours this takes, process ids come round and bash forgets a status.
+    (
+        "$@" < /dev/null
+        echo "$1" >> "${succeeded}"
+    ) &
 }
 wait_all() { # for what in_turn began; fails if any of it did
-    local pid failed=0
-    for pid in "${pids[@]}"; do
-        wait "${pid}" || failed=1
-    done
-    return "${failed}"
+    wait
+    [ "$(wc -l < "${succeeded}")" -eq "${begun}" ]
 }
 
 train_one() { # <directory> <tag> <decoder> <tokens> <options>
@@ -227,12 +229,9 @@ stage_3() ( # in a shell of its own: the number of threads is for it alone
     local list directory tag decoder tokens options
     list=$(trainings)
     [ -n "${list}" ] || log "Nothing is left to train"
-    if [ "${ngpu}" -eq 0 ]; then
-        # Small models use one core each better than all cores one model.
-        share_cores
-    else
-        nj=1
-    fi
+    # Small models use one core each better than all cores one model.
+    [ "${ngpu}" -eq 0 ] || nj=1
+    share_cores
     while IFS='|' read -r directory _ tag decoder tokens _ options <&3; do
         [ -n "${directory}" ] || continue
         need 2 "$(file_of "${tokens}")"
