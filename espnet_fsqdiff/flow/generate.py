@@ -154,11 +154,11 @@ def generate(
     size = len(tokens)
     prompts = [None] * size if prompts is None else list(prompts)
     seeds = list(range(size)) if seeds is None else list(seeds)
-    for what, rows in (("prompts", prompts), ("seeds", seeds), ("", spk_embed)):
+    given = dict(prompts=prompts, seeds=seeds, spk_embed=spk_embed)
+    for name, rows in given.items():
         if rows is not None and len(rows) != size:
             raise InputError(
-                f"{len(rows)} {what or 'speaker embeddings'} for {size} utterances; "
-                "give one for each"
+                f"{name} are {len(rows)} for {size} utterances; give one for each"
             )
     num_frames = [len(row) * network.frames_per_token for row in tokens]
     _check(network, num_frames, prompts, spk_embed)

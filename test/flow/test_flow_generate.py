@@ -58,6 +58,14 @@ def test_temperature_scales_the_noise(plain):
     torch.testing.assert_close(first, other)
 
 
+def test_a_lower_precision_is_near(plain):
+    tokens = [torch.arange(4)]
+    half = dataclasses.replace(QUICK, precision="bfloat16")
+    (exact,), (near,) = (generate(plain, tokens, sampling=s) for s in (QUICK, half))
+    assert near.dtype == torch.float32
+    assert 0 < (near - exact).abs().max() < 0.05 * exact.std()
+
+
 def test_prompts_are_kept_and_heard(network):
     tokens, prompts, spk_embed, seeds = example()
     found = generate(network, tokens, prompts, spk_embed, seeds, QUICK)
@@ -122,9 +130,9 @@ def test_the_flow_arrives_and_is_given_back_its_scale():
     [
         (dict(tokens=[torch.arange(3), torch.arange(0)]), "utterance 1: it has no tok"),
         (dict(tokens=[torch.tensor([27])] * 2), "token 27 is outside the codebook"),
-        (dict(prompts=[None]), "1 prompts for 2 utterances"),
-        (dict(seeds=[1]), "1 seeds for 2 utterances"),
-        (dict(spk_embed=[torch.ones(3)]), "1 speaker embeddings for 2 utterances"),
+        (dict(prompts=[None]), "prompts are 1 for 2 utterances"),
+        (dict(seeds=[1]), "seeds are 1 for 2 utterances"),
+        (dict(spk_embed=[torch.ones(3)]), "spk_embed are 1 for 2 utterances"),
         (dict(prompts=[None, torch.ones(2, 4)]), r"utterance 1: .* shape \(2, 4\)"),
         (dict(prompts=[torch.ones(6, 5), None]), "6 mel frames leaves none of 6"),
         (dict(spk_embed=None), "needs a speaker embedding of size 3"),

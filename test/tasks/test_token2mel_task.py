@@ -59,7 +59,6 @@ def data(tmp_path_factory):
         ark = root / name / "tokens.ark"
         at = write_ark(ark, tokens)
         write_table(root / name / "tokens.scp", {u: f"{ark}:{at[u]}" for u in at})
-        np.savez(root / name / "speakers.npz", **speakers)
         for utt, vector in speakers.items():
             np.save(root / f"{utt}.npy", vector)
         write_table(root / name / "xvector.scp", {u: root / f"{u}.npy" for u in wavs})
@@ -76,8 +75,8 @@ def command(data, exp, *options, stats=None, speakers=False, **config):
         words += [option, f"{data / name}/tokens.scp,speech_token,kaldi_ark"]
         if speakers:
             words += [option, f"{data / name}/xvector.scp,spk_embed,npy"]
-        shapes = f"{stats}/{name}/speech_token_shape" if stats else data / name
-        words += [f"--{name}_shape_file", shapes if stats else shapes / "tokens.scp"]
+        at = stats / name / "speech_token_shape" if stats else data / name / "wav.scp"
+        words += [f"--{name}_shape_file", at]
     if stats:
         words += ["--mel_stats_file", stats / "train" / "feats_stats.npz"]
     return [str(word) for word in words]
@@ -150,10 +149,10 @@ def batch_of(data, args, names=("valid_0", "valid_1")):
 def test_statistics_are_those_of_mels_made_one_by_one(data, stats, trained):
     exp, _ = trained
     model, args = load(exp)
+    import soundfile
+
     mels = []
     for path in sorted(data.glob("train_*.wav")):
-        import soundfile
-
         wave = torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None]
         mels.append(model.feats_extract(wave, torch.tensor([wave.size(1)]))[0][0])
     mel = torch.cat(mels)
