@@ -327,8 +327,9 @@ def test_models_are_built_without_the_trainer(tmp_path):
     code = """
 from espnet_fsqdiff.tasks.decoders import DECODERS
 from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerBuilder
+from espnet_fsqdiff.tasks.token2mel import Token2MelBuilder
 from espnet_fsqdiff.text2speech import Text2Speech
-for builder in (*DECODERS.values(), FSQTokenizerBuilder):
+for builder in (*DECODERS.values(), FSQTokenizerBuilder, Token2MelBuilder):
     assert builder.build_model
 heavy = [m for m in ("espnet2.tasks.abs_task", "espnet2.train.trainer", "transformers",
                      "nltk", "g2p_en", "matplotlib") if m in sys.modules]
