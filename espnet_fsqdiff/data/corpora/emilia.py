@@ -85,9 +85,11 @@ def find_shards(corpus: Path, language: str) -> List[Path]:
     Raises:
         InputError: There are none.
     """
-    for folder in (corpus / language, corpus / "Emilia" / language, corpus):
-        if folder.is_dir() and (folder != corpus or folder.name == language):
+    for folder in (corpus / language, corpus / "Emilia" / language):
+        if folder.is_dir():
             return list_shards(folder)
+    if corpus.name == language:
+        return list_shards(corpus)
     raise InputError(
         f"{corpus}: no folder {language} in it; give the folder of Emilia as --corpus, "
         "the language's code in capitals as --language"

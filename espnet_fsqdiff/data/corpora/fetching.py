@@ -153,6 +153,11 @@ def unpack(archive: Path, target: Path) -> None:
         InputError: It is damaged, or a member would leave the folder, or is a
             link out of it or a device.
     """
+    if not hasattr(tarfile, "data_filter"):
+        raise InputError(
+            f"{archive}: this Python cannot unpack it safely, 3.11.4 and later can; "
+            "unpack it yourself and give the folder as --corpus"
+        )
     aside = target.with_name(target.name + ".tmp")
     shutil.rmtree(aside, ignore_errors=True)
     logging.info(f"unpacking {archive}")

@@ -50,11 +50,11 @@ def find_corpus(args: argparse.Namespace) -> Optional[Path]:
         if not Path(args.corpus).is_dir():
             raise InputError(f"--corpus {args.corpus}: no such folder; correct it")
         return Path(args.corpus)
-    shared = Path(getattr(args, "shared_dir", None) or os.devnull)
-    if not shared.is_dir():
+    shared = getattr(args, "shared_dir", None)
+    if shared is None or not Path(shared).is_dir():
         return None
     logging.info(f"corpus: {shared}")
-    return shared
+    return Path(shared)
 
 
 def folder_with(marker: str, folder: Path, corpus: str) -> Path:

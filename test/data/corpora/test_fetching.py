@@ -182,6 +182,12 @@ def test_an_archive_that_is_cut_leaves_nothing(tmp_path, name):
     assert not (tmp_path / "corpus").exists()
 
 
+def test_an_old_python_says_so(tmp_path, monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(InputError, match="3.11.4"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "corpus")
+
+
 def test_obtain_does_each_step_once(tmp_path):
     archive = archive_of(tmp_path / "a.zip", ("text", b"one"))
     source = Source(archive.as_uri())

@@ -70,6 +70,6 @@ def peak_bytes(folder, length):
 
 def test_memory_does_not_grow_with_the_tables(tmp_path):
     peak_bytes(tmp_path / "warm", 10)
-    small = peak_bytes(tmp_path / "small", 500)
-    large = peak_bytes(tmp_path / "large", 5000)  # 1.8 MB of text
+    small = peak_bytes(tmp_path / "small", 300)
+    large = peak_bytes(tmp_path / "large", 3000)  # 1.1 MB of text
     assert large < small + 50_000
