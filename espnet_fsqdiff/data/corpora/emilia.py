@@ -6,9 +6,10 @@ downloaded. `<corpus>/<language>/` or `<corpus>/Emilia/<language>/` holds the sh
 * WebDataset: `EN-B000000.tar` with `EN_B00000_S00000_W000000.json` and `.mp3`, ...;
 * jsonl: `EN_B00000.jsonl` beside `EN_B00000/EN_B00000_S00000/mp3/*.mp3`.
 
-Each shard becomes data directories of its own, `<output_dir>/shards/<shard>/<set>`, and
-is done when that folder is there; any number of jobs share the shards. `--merge true`
-then makes the sets. Memory is that of one shard, whatever their number.
+Each shard becomes data directories of its own, `<output_dir>/shards/<shard>/<set>`; any
+number of jobs share the shards. A shard that is done is kept, unless it or an option
+that matters has changed. `--merge true` then makes the sets. Memory is that of one
+shard, whatever their number.
 
 Texts are written as they are spoken (`spoken_english`), once and here: what cannot be
 spoken (other scripts, music signs) is left out and counted, as are other languages,
@@ -25,6 +26,7 @@ import argparse
 import hashlib
 import json
 import logging
+import math
 import re
 import shutil
 from collections import Counter
@@ -46,6 +48,12 @@ from espnet_fsqdiff.text.english import spoken_english
 
 SETS = ("train", "valid", "test")
 UTT = re.compile(r"([A-Z]{2}_[A-Za-z0-9_-]+)_W\d+")
+SPEAKER = re.compile(r"[!-~]+")  # ASCII that can be seen
+# Options on which it depends what a shard gives.
+RULES = (
+    *("audio_dir", "language", "min_dnsmos", "min_seconds", "max_seconds"),
+    *("valid_share", "test_share"),
+)
 # Headers of MP3 give the length to within a frame or two; more is another recording.
 LENGTH_TOLERANCE = 0.5
 
@@ -121,14 +129,14 @@ def check_sample(sample: Sample, args: argparse.Namespace) -> Utterance:
     if not isinstance(utt, str) or not (match := UTT.fullmatch(utt)):
         raise Fault(f"its id is {utt!r}")
     speaker = str(info.get("speaker") or match[1])
-    if len(speaker.split()) != 1:
+    if not SPEAKER.fullmatch(speaker):
         raise Fault(f"its speaker is {speaker!r}")
     language = str(info.get("language") or args.language)
     if language.upper() != args.language:
         raise Dropped(f"language {language}")
-    seconds = _seconds(sample, info)
     if _number(info, "dnsmos", args.min_dnsmos) < args.min_dnsmos:
         raise Dropped("dnsmos")
+    seconds = _seconds(sample, info)
     if not args.min_seconds <= seconds <= args.max_seconds:
         raise Dropped("length")
     text = one_line(str(info.get("text") or ""))
@@ -146,7 +154,8 @@ def check_sample(sample: Sample, args: argparse.Namespace) -> Utterance:
 
 def _number(info: Dict[str, Any], name: str, default: float) -> float:
     value = info.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
         raise Fault(f"its {name} is {value!r}")
     return value
 
@@ -176,16 +185,23 @@ class Shard:
         self.utterances: Dict[str, Utterance] = {}
         self.faults: Dict[str, str] = {}
         self.dropped: Counter = Counter()
+        self.rules = {name: getattr(args, name) for name in RULES}
+        self.rules["bytes"] = path.stat().st_size
+
+    def is_done(self) -> bool:
+        """Tell whether the data directories are there, made by the same rules."""
+        return self.folder.is_dir() and read_stats(self.folder)["rules"] == self.rules
 
     def prepare(self) -> None:
-        """Make the shard's data directories, unless they are there.
+        """Make the shard's data directories, unless that is done.
 
         Raises:
             InputError: The shard is damaged, or has too many faults.
         """
-        if self.folder.is_dir():
+        if self.is_done():
             logging.info(f"{self.folder}: done before")
             return
+        shutil.rmtree(self.folder, ignore_errors=True)
         aside = self.audio.with_name(self.audio.name + ".tmp")
         shutil.rmtree(aside, ignore_errors=True)
         for sample in read_shard(self.path):
@@ -202,7 +218,7 @@ class Shard:
             if utterance.utt in self.utterances:
                 raise Fault("it is there twice")
         except Fault as e:
-            self.faults[sample.key] = str(e)
+            self.faults[" ".join(sample.key.split())] = str(e)
             return
         except Dropped as e:
             self.dropped[str(e)] += 1
@@ -234,31 +250,39 @@ class Shard:
                 u for u in self.utterances.values() if set_of(u.utt, *shares) == name
             ]
             data_dir(part).write(aside / name)
-        lines = (f"{utt}\t{why}\n" for utt, why in self.faults.items())
-        (aside / "faults.tsv").write_text("".join(lines), encoding="utf-8")
+        lines = "".join(f"{utt}\t{why}\n" for utt, why in self.faults.items())
+        (aside / "faults.tsv").write_bytes(lines.encode(errors="backslashreplace"))
         stats = {
             "utterances": len(self.utterances),
             "faults": len(self.faults),
             "dropped": dict(self.dropped),
         }
-        (aside / "stats.json").write_text(json.dumps(stats) + "\n", encoding="utf-8")
-        aside.rename(self.folder)
         logging.info(f"{self.folder}: {stats}")
+        stats = json.dumps({**stats, "rules": self.rules})
+        (aside / "stats.json").write_text(stats + "\n", encoding="utf-8")
+        aside.rename(self.folder)
 
 
-def merge(shards: List[Path], output_dir: Path) -> None:
+def read_stats(folder: Path) -> Dict[str, Any]:
+    """Return counts and rules of a shard that is done."""
+    return json.loads((folder / "stats.json").read_text(encoding="utf-8"))
+
+
+def merge(shards: List[Shard], output_dir: Path) -> None:
     """Make the sets of all shards' data directories.
 
     Raises:
-        InputError: A shard is not done, or a set is empty.
+        InputError: A shard is not done, or by other options, or a set is empty.
     """
-    folders = [output_dir / "shards" / path.stem for path in shards]
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: shard {folder.name} is not done; run its job")
+    for shard in shards:
+        if not shard.is_done():
+            raise InputError(
+                f"{shard.path}: not done with these options; run its job again"
+            )
+    folders = [shard.folder for shard in shards]
     total: Counter = Counter()
     for folder in folders:
-        stats = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
+        stats = read_stats(folder)
         total.update({k: stats[k] for k in ("utterances", "faults")})
         total.update({f"dropped, {k}": n for k, n in stats["dropped"].items()})
     with atomic_path(output_dir / "stats.json") as aside:
@@ -286,9 +310,9 @@ def prepare(args: argparse.Namespace) -> None:
         raise InputError("--valid_share and --test_share: above 0, below 1 together")
     if not 1 <= args.job <= args.num_jobs:
         raise InputError(f"--job {args.job}: from 1 to --num_jobs {args.num_jobs}")
-    shards = find_shards(find_corpus(args), args.language)
+    paths = find_shards(find_corpus(args), args.language)
     if args.merge == "true":
-        merge(shards, Path(args.output_dir))
+        merge([Shard(path, args) for path in paths], Path(args.output_dir))
         return
-    for path in shards[args.job - 1 :: args.num_jobs]:
+    for path in paths[args.job - 1 :: args.num_jobs]:
         Shard(path, args).prepare()

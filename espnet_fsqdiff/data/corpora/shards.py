@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Un
 from espnet_fsqdiff.errors import InputError
 
 AUDIO_SUFFIXES = (".mp3", ".flac", ".wav")
+MAX_FILE_BYTES = 64 * 2**20  # a minute of speech has one or two
 
 
 class Sample(NamedTuple):
@@ -62,7 +63,7 @@ def read_shard(path: Path) -> Iterator[Sample]:
 def _object(content: Union[None, bytes, str]) -> Optional[Dict[str, Any]]:
     try:
         info = json.loads(content or "")
-    except ValueError:  # UnicodeDecodeError among them
+    except (ValueError, RecursionError):  # UnicodeDecodeError among the first
         return None
     return info if isinstance(info, dict) else None
 
@@ -77,6 +78,11 @@ def _read_tar(path: Path) -> Iterator[Sample]:
             for member in tar:
                 if not member.isreg():
                     continue
+                if member.size > MAX_FILE_BYTES:
+                    raise InputError(
+                        f"{path}: {member.name} has {member.size} bytes, which is no "
+                        f"utterance; {mend}"
+                    )
                 name = PurePosixPath(member.name).name
                 stem, dot, suffix = name.partition(".")
                 if key not in (None, stem):

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from espnet_fsqdiff.bin import prepare_corpus
+from espnet_fsqdiff.data.corpora import shards
 from espnet_fsqdiff.data.corpora.emilia import set_of
 from espnet_fsqdiff.data.corpora.shards import read_shard
 from espnet_fsqdiff.data.datadir import DataDir, read_table
@@ -142,7 +143,7 @@ def test_a_shard_that_is_done_is_kept(recipe, tars, monkeypatch):
     # As a kill leaves it: audio of the second shard, but not its folder.
     (Path("data/shards/EN-B000001")).rename("data/shards/EN-B000001.tmp")
     (Path("downloads/emilia/EN-B000001.tmp")).mkdir()
-    with pytest.raises(InputError, match="EN-B000001 is not done; run its job"):
+    with pytest.raises(InputError, match="EN-B000001.tar: not done with these"):
         prepare(tars, "--merge", "true")
     prepare(tars)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
@@ -152,6 +153,27 @@ def test_a_shard_that_is_done_is_kept(recipe, tars, monkeypatch):
         p.name for top in ("data/shards", "downloads") for p in Path(top).rglob("*")
     }
     assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_other_options_or_another_shard_make_it_anew(recipe, tars, samples):
+    prepare(tars)
+    with pytest.raises(InputError, match="EN-B000000.tar: not done with these options"):
+        prepare(tars, "--test_share", "0.2", "--merge", "true")
+    prepare(tars, "--test_share", "0.2")
+    prepare(tars)
+    tar_shard(tars / "EN/EN-B000001.tar", samples[4:])
+    with pytest.raises(InputError, match="EN-B000001.tar: not done with these options"):
+        prepare(tars, "--merge", "true")
+    prepare(tars)
+    prepare(tars, "--merge", "true")
+    assert sum(map(len, read_sets().values())) == 5
+
+
+def test_a_file_that_is_no_utterance(recipe, tmp_path, samples, monkeypatch):
+    tar_shard(tmp_path / "EN/EN-B000000.tar", samples)
+    monkeypatch.setattr(shards, "MAX_FILE_BYTES", 400)
+    with pytest.raises(InputError, match="W000000.mp3 has .* is no utterance"):
+        prepare(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +197,9 @@ def test_what_is_left_out(recipe, tmp_path, samples, change, reason):
 
 def test_lengths_are_left_out(recipe, tars, samples):
     seconds = sorted(info["duration"] for _, info, _ in samples)
-    prepare(tars, "--max_seconds", str(seconds[-1] - 0.05))
-    prepare(tars, "--merge", "true")
+    options = ["--max_seconds", str(seconds[-1] - 0.05)]
+    prepare(tars, *options)
+    prepare(tars, *options, "--merge", "true")
     stats = json.loads(Path("data/stats.json").read_text())
     assert stats["utterances"] < 6 and stats["dropped, length"] >= 1
 
@@ -195,14 +218,16 @@ def broken(sample, fault):
         return utt, {**info, "duration": info["duration"] + 2}, audio
     if fault == "its duration is":
         return utt, {**info, "duration": "long"}, audio
+    if fault == "its dnsmos is":
+        return utt, {**info, "dnsmos": float("nan")}, audio
     if fault == "its speaker is":
-        return utt, {**info, "speaker": "two words"}, audio
+        return utt, {**info, "speaker": "\ud800"}, audio
     return utt, {**info, "id": "../EN_B00000_S00000_W000001"}, audio
 
 
 FAULTS = [
     *("no text", "no audio", "no description", "damaged audio", "instead of"),
-    *("its duration is", "its speaker is", "its id is"),
+    *("its duration is", "its dnsmos is", "its speaker is", "its id is"),
 ]
 
 
@@ -221,10 +246,10 @@ def test_faults(recipe, tmp_path, samples, fault):
 
 def test_faults_of_jsonl(recipe, lists):
     path = lists / "EN/EN_B00001.jsonl"
-    path.write_text(path.read_text() + "{\n[1]\n\n")
+    path.write_text(path.read_text() + "{\n[1]\n\n" + "[" * 100_000)
     prepare(lists, "--max_faults", "0.5")
     faults = Path("data/shards/EN_B00001/faults.tsv").read_text().splitlines()
-    assert [line.split("\t")[0] for line in faults] == ["line 4", "line 5"]
+    assert [line.split("\t")[0] for line in faults] == ["line 4", "line 5", "line 7"]
 
 
 def test_an_utterance_in_two_shards(recipe, tars, samples):
@@ -253,7 +278,7 @@ def test_a_shard_that_is_cut(recipe, tars, cut):
         (["--language", "DE"], "no folder DE"),
         (["--num_jobs", "2", "--job", "3"], "--job 3"),
         (["--valid_share", "0"], "above 0"),
-        (["--valid_share", "1e-9", "--merge", "true"], "not done"),
+        (["--merge", "true"], "not done"),
     ],
 )
 def test_wrong_options(recipe, tars, options, error):

@@ -1,10 +1,13 @@
 """Both layouts of librispeech_mini give the same sets."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from espnet_fsqdiff.bin import prepare_corpus
+from espnet_fsqdiff.data.corpora import librispeech_mini
+from espnet_fsqdiff.data.corpora.fetching import Source
 from espnet_fsqdiff.data.datadir import DataDir, read_table
 from espnet_fsqdiff.errors import InputError
 
@@ -57,6 +60,18 @@ def test_layouts(recipe, layout, put, request):
         "1688-142285-0003": "1688",
         "367-142285-0003": "367",
     }
+
+
+def test_download(recipe, published, put, monkeypatch):
+    put(recipe / "local/utterances.list", "\n".join(UTTS) + "\n")
+    archive = published.parents[1] / "test-other.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(published, "LibriSpeech/test-other")
+    monkeypatch.setitem(
+        librispeech_mini.ARCHIVES, "test-other", Source(archive.as_uri())
+    )
+    prepare_corpus.main(["librispeech_mini", "--shared_dir", "none"])
+    assert len(DataDir.read("data/train")) == 4
 
 
 def test_faults(recipe, mini, published, put):

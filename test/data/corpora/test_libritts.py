@@ -1,10 +1,13 @@
 """LibriTTS in miniature, and the zero-shot pairs of LibriSpeech."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from espnet_fsqdiff.bin import prepare_corpus
+from espnet_fsqdiff.data.corpora import libritts
+from espnet_fsqdiff.data.corpora.fetching import Source
 from espnet_fsqdiff.data.corpora.librispeech import read_pairs
 from espnet_fsqdiff.data.datadir import DataDir, read_table
 from espnet_fsqdiff.errors import InputError
@@ -95,6 +98,25 @@ def test_zero_shot_pairs(recipe, corpus, librispeech, put, where):
     }
     wavs = read_table("data/librispeech_pc/prompt_wav.scp")
     assert Path(wavs["61-70968-0000"]).name == "61-70968-0002.flac"
+
+
+def test_downloads(recipe, corpus, librispeech, put, monkeypatch):
+    for folder, archives in (
+        (corpus, libritts.ARCHIVES),
+        (librispeech.parent, libritts.librispeech.ARCHIVES),
+    ):
+        for subset in (path for path in folder.iterdir() if path.is_dir()):
+            archive = folder.parent / f"{folder.name}_{subset.name}.tar.gz"
+            with tarfile.open(archive, "w:gz") as tar:
+                tar.add(subset, f"{folder.name}/{subset.name}")
+            monkeypatch.setitem(archives, subset.name, Source(archive.as_uri()))
+    put(recipe / "pairs.tsv", "\n".join(LINES) + "\n")
+    options = ["--librispeech", "download", "--pairs", "pairs.tsv"]
+    prepare_corpus.main(["libritts", *options])
+    sizes = [
+        len(DataDir.read(f"data/{n}")) for n in ("train", "test", "librispeech_pc")
+    ]
+    assert sizes == [4, 2, 2]
 
 
 @pytest.mark.parametrize(
