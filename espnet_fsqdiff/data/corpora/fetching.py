@@ -124,9 +124,10 @@ def _go_on(url: str, part: Path) -> bool:
             return False
         raise
     with response:
-        begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if response.status != 206 or not begins:
-            have = 0
+        if response.status != 206:
+            have = 0  # all of it comes
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise OSError("the server sends another part than it was asked for")
         length = response.headers.get("Content-Length")
         total = None if length is None else have + int(length)
         bar = tqdm(

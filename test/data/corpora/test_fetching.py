@@ -34,8 +34,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.end_headers()
                 return
             self.send_response(206)
-            last = len(CONTENT) - 1
-            self.send_header("Content-Range", f"bytes {begin}-{last}/{len(CONTENT)}")
+            where = f"{begin + self.server.offset}-{len(CONTENT) - 1}/{len(CONTENT)}"
+            self.send_header("Content-Range", f"bytes {where}")
         else:
             self.send_response(200)
         part = CONTENT[begin:]
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setattr(fetching, "PAUSE_SECONDS", 0)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.breaks, server.resumes, server.ranges = 0, True, []
+    server.breaks, server.resumes, server.offset, server.ranges = 0, True, 0, []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{server.server_port}/corpus.bin"
     yield server
@@ -99,6 +99,13 @@ def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
 def test_a_server_that_cannot_resume(server, tmp_path):
     server.breaks, server.resumes = 1, False
     assert fetch(Source(server.url, SHA256), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_that_sends_another_part(server, tmp_path):
+    server.breaks, server.offset = 1, 7
+    with pytest.raises(InputError, match="another part than it was asked for"):
+        fetch(Source(server.url), tmp_path)
+    assert not (tmp_path / "corpus.bin").exists()
 
 
 def test_a_wrong_checksum(server, tmp_path):
