@@ -1,0 +1,1 @@
+../../TEMPLATE/fsqdiff1/cmd.sh
