@@ -138,7 +138,8 @@ def make_plan(config: Dict, cost: StepCost, num_gpus: int, hours: float) -> Plan
         flops  = frames * (operations of the step / its frames)
 
     Args:
-        config: Training configuration; its `batch_bins` are frames of one process.
+        config: Training configuration, its `batch_bins` for one GPU. (ESPnet counts
+            that option over all: give it `num_gpus` times as much.)
         cost: Of one step.
         num_gpus: Processes.
         hours: Speech in the corpus.
