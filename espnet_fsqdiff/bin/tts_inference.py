@@ -24,9 +24,15 @@ def get_parser():
         help="config.yaml of cdcd_train or token_lm_train",
     )
     group.add_argument("--model_file", required=True)
-    group.add_argument("--tokenizer_config", required=True)
-    group.add_argument("--tokenizer_file", required=True)
+    group.add_argument("--tokenizer_config", help="None for CosyVoice 2's tokenizer")
+    group.add_argument(
+        "--tokenizer_file", required=True, help="Weights, or speech_tokenizer_v2.onnx"
+    )
     group.add_argument("--duration_file", required=True)
+    group.add_argument("--token2mel_config", help="config.yaml of token2mel_train")
+    group.add_argument("--token2mel_file", help="Its weights")
+    group.add_argument("--vocoder_train_config", help="config.yaml of vocoder_train")
+    group.add_argument("--vocoder_file", help="Its weights")
     group.add_argument("--data_dir", required=True, help="Directory with a file text")
     group.add_argument(
         "--tokens_dir", help="True tokens of the set: measures the rollout with them"
@@ -67,10 +73,23 @@ def get_parser():
     )
     group.add_argument("--speed", type=float, default=1.0)
     group.add_argument("--seed", type=int, default=0)
-    group.add_argument("--vocoder", default="griffin_lim")
-    group.add_argument("--vocoder_conf", action=NestedDictAction, default={})
     group.add_argument("--batch_size", type=int, default=8)
     group.add_argument("--ngpu", type=int, default=0)
+    group.add_argument("--backend", default="torch", choices=["torch", "onnx"])
+    group.add_argument("--onnx_dir", help="Of export_onnx, for backend onnx")
+    group = parser.add_argument_group("Token to wave")
+    group.add_argument(
+        "--vocoder",
+        help="griffin_lim, trained, parallel_wavegan, vocos or cosyvoice2; by default "
+        "trained if there is --vocoder_file, else griffin_lim",
+    )
+    group.add_argument("--vocoder_conf", action=NestedDictAction, default={})
+    group.add_argument(
+        "--token2mel_conf",
+        action=NestedDictAction,
+        default={},
+        help="Sampling of --token2mel_file: num_steps, solver, guidance_scale, ...",
+    )
     return parser
 
 
@@ -79,6 +98,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     args = get_parser().parse_args(cmd)
     from tqdm import tqdm
 
+    from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
     from espnet_fsqdiff.data.datadir import read_table
     from espnet_fsqdiff.diffusion import Sampling
     from espnet_fsqdiff.files import atomic_path
@@ -95,13 +115,14 @@ def main(cmd: Optional[List[str]] = None) -> None:
         args.tokenizer_config,
         args.tokenizer_file,
         args.duration_file,
-        vocoder=args.vocoder,
-        vocoder_conf=args.vocoder_conf,
         device="cuda" if args.ngpu else "cpu",
+        backend=args.backend,
+        onnx_dir=args.onnx_dir,
         speed=args.speed,
         seed=args.seed,
         compile=args.compile,
         normalizer=args.normalizer,
+        **{name: getattr(args, name) for name in CHAIN_OPTIONS},
         **{name: value for name, value in sampling.items() if value is not None},
     )
     texts = read_table(Path(args.data_dir) / "text")
