@@ -10,16 +10,20 @@ import logging
 from pathlib import Path
 from typing import List, Optional
 
+from espnet_fsqdiff.bin.chain_arguments import (
+    add_inference_config,
+    add_token2mel_arguments,
+    given_options,
+)
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.bin.jobs import add_job_arguments, check_job
+from espnet_fsqdiff.chain_options import TOKEN2MEL_OPTIONS
 from espnet_fsqdiff.espnet_check import require_espnet
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     require_espnet()
-    from espnet2.utils.nested_dict_action import NestedDictAction
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -29,16 +33,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tokenizer_file", type=Path, required=True, help="Tokenizer's weights"
     )
-    parser.add_argument(
-        "--token2mel_config", type=Path, help="config.yaml of token2mel_train"
-    )
-    parser.add_argument("--token2mel_file", type=Path, help="Its weights")
-    parser.add_argument(
-        "--token2mel_conf",
-        action=NestedDictAction,
-        default={},
-        help="Its sampling: num_steps, solver, guidance_scale, ...",
-    )
+    add_inference_config(parser)
+    add_token2mel_arguments(parser)
     parser.add_argument(
         "--token_dirs",
         type=Path,
@@ -63,13 +59,14 @@ def main(cmd: Optional[List[str]] = None) -> None:
     check_job(args)
     from espnet_fsqdiff.mel_generation import mel_maker_key, merge, plan, run_job
 
-    files = (
-        *(args.tokenizer_config, args.tokenizer_file),
-        *(args.token2mel_config, args.token2mel_file),
-    )
+    token2mel = given_options(args, TOKEN2MEL_OPTIONS)
+    tokenizer_files = [args.tokenizer_config, args.tokenizer_file]
+    files = [*tokenizer_files, token2mel["token2mel_config"]]
+    files += [token2mel["token2mel_file"]]
+    files = [Path(path) for path in files if path is not None]
     # Padding in a batch may move a rounding, so the batch size counts too.
-    options = [sorted(args.token2mel_conf.items()), args.batch_size]
-    key = mel_maker_key([path for path in files if path is not None], options)
+    sampling = sorted((token2mel["token2mel_conf"] or {}).items())
+    key = mel_maker_key(files, [sampling, args.batch_size])
     chunks = plan(
         args.token_dirs, args.output_root, args.num_jobs, key, args.chunk_size
     )
@@ -84,14 +81,14 @@ def main(cmd: Optional[List[str]] = None) -> None:
         from espnet_fsqdiff.tokenizer import SpeechTokenizer
 
         torch.set_num_threads(args.num_threads)
-        tokenizer = SpeechTokenizer.from_pretrained(*files[:2], device=args.device)
+        tokenizer = SpeechTokenizer.from_pretrained(
+            *tokenizer_files, device=args.device
+        )
         return load_chain(
             tokenizer.mel_decoder,
             vocoder="griffin_lim",  # any: what counts is what it would get
-            token2mel_config=args.token2mel_config,
-            token2mel_file=args.token2mel_file,
-            token2mel_conf=args.token2mel_conf,
             device=args.device,
+            **token2mel,
         )
 
     run_job(chunks, args.job, load, args.batch_size)

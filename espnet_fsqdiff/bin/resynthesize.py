@@ -6,15 +6,20 @@ import time
 import zlib
 from typing import List, Optional
 
+from espnet_fsqdiff.bin.chain_arguments import (
+    add_inference_config,
+    add_token2mel_arguments,
+    add_vocoder_arguments,
+    given_options,
+)
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
 from espnet_fsqdiff.espnet_check import require_espnet
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     require_espnet()
-    from espnet2.utils.nested_dict_action import NestedDictAction
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_config", required=True, help="Tokenizer's config.yaml")
     parser.add_argument("--model_file", required=True, help="Tokenizer's weights")
@@ -22,23 +27,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output_dir", required=True)
     parser.add_argument("--ngpu", type=int, default=0)
     parser.add_argument("--batch_size", type=int, default=8)
-    group = parser.add_argument_group("Token to wave")
-    group.add_argument("--token2mel_config", help="config.yaml of token2mel_train")
-    group.add_argument("--token2mel_file", help="Its weights")
-    group.add_argument(
-        "--token2mel_conf",
-        action=NestedDictAction,
-        default={},
-        help="Its sampling: num_steps, solver, guidance_scale, ...",
-    )
-    group.add_argument("--vocoder_train_config", help="config.yaml of vocoder_train")
-    group.add_argument("--vocoder_file", help="Its weights")
-    group.add_argument(
-        "--vocoder",
-        help="griffin_lim, trained, parallel_wavegan, vocos or cosyvoice2; by default "
-        "trained if there is --vocoder_file, else griffin_lim",
-    )
-    group.add_argument("--vocoder_conf", action=NestedDictAction, default={})
+    add_inference_config(parser)
+    add_token2mel_arguments(parser)
+    add_vocoder_arguments(parser)
     return parser
 
 
@@ -47,7 +38,6 @@ def main(cmd: Optional[List[str]] = None) -> None:
     args = get_parser().parse_args(cmd)
     from tqdm import tqdm
 
-    from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
     from espnet_fsqdiff.files import atomic_path
     from espnet_fsqdiff.token2wav import load_chain
     from espnet_fsqdiff.token_io import read_tokens
@@ -58,7 +48,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     tokenizer = SpeechTokenizer.from_pretrained(
         args.train_config, args.model_file, device=device
     )
-    options = {name: getattr(args, name) for name in CHAIN_OPTIONS}
+    options = given_options(args, CHAIN_OPTIONS)
     chain = load_chain(tokenizer.mel_decoder, device=device, **options)
     tokens = read_tokens(args.tokens, tokenizer.num_codes)
     writer = WaveWriter(args.output_dir, chain.fs)

@@ -5,7 +5,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from espnet_fsqdiff.bin.chain_arguments import (
+    add_token2mel_arguments,
+    add_vocoder_arguments,
+)
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
 from espnet_fsqdiff.espnet_check import require_espnet
 
 
@@ -29,10 +34,6 @@ def get_parser():
         "--tokenizer_file", required=True, help="Weights, or speech_tokenizer_v2.onnx"
     )
     group.add_argument("--duration_file", required=True)
-    group.add_argument("--token2mel_config", help="config.yaml of token2mel_train")
-    group.add_argument("--token2mel_file", help="Its weights")
-    group.add_argument("--vocoder_train_config", help="config.yaml of vocoder_train")
-    group.add_argument("--vocoder_file", help="Its weights")
     group.add_argument("--data_dir", required=True, help="Directory with a file text")
     group.add_argument(
         "--tokens_dir", help="True tokens of the set: measures the rollout with them"
@@ -77,19 +78,8 @@ def get_parser():
     group.add_argument("--ngpu", type=int, default=0)
     group.add_argument("--backend", default="torch", choices=["torch", "onnx"])
     group.add_argument("--onnx_dir", help="Of export_onnx, for backend onnx")
-    group = parser.add_argument_group("Token to wave")
-    group.add_argument(
-        "--vocoder",
-        help="griffin_lim, trained, parallel_wavegan, vocos or cosyvoice2; by default "
-        "trained if there is --vocoder_file, else griffin_lim",
-    )
-    group.add_argument("--vocoder_conf", action=NestedDictAction, default={})
-    group.add_argument(
-        "--token2mel_conf",
-        action=NestedDictAction,
-        default={},
-        help="Sampling of --token2mel_file: num_steps, solver, guidance_scale, ...",
-    )
+    add_token2mel_arguments(parser)
+    add_vocoder_arguments(parser)
     return parser
 
 
@@ -98,7 +88,6 @@ def main(cmd: Optional[List[str]] = None) -> None:
     args = get_parser().parse_args(cmd)
     from tqdm import tqdm
 
-    from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
     from espnet_fsqdiff.data.datadir import read_table
     from espnet_fsqdiff.diffusion import Sampling
     from espnet_fsqdiff.files import atomic_path
