@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.nets.convolution import convolve
 
 
 class TimeEmbedding(nn.Module):
@@ -57,23 +58,10 @@ class ConvPositionEmbedding(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T, dim), zero on padded frames, to the same."""
         mask = mask.unsqueeze(-1)
-        x = self.conv1d[1](self._convolve(self.conv1d[0], x))
+        x = self.conv1d[1](convolve(self.conv1d[0], x))
         if self.mask_between:
             x = x * mask
-        return self.conv1d[3](self._convolve(self.conv1d[2], x)) * mask
-
-    @staticmethod
-    def _convolve(conv: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
-        """A convolution over the frames of x (B, T, dim), without transposing."""
-        # As an image of one line whose channels come last in memory.
-        y = F.conv2d(
-            x.transpose(1, 2).unsqueeze(2),
-            conv.weight.unsqueeze(2),
-            conv.bias,
-            padding=(0, conv.padding[0]),
-            groups=conv.groups,
-        )
-        return y.squeeze(2).transpose(1, 2)
+        return self.conv1d[3](convolve(self.conv1d[2], x)) * mask
 
 
 def rotary_table(num_frames: int, dim: int, device=None) -> torch.Tensor:

@@ -32,9 +32,11 @@ from espnet_fsqdiff.nets.precision import cpu_autocast
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
 from espnet_fsqdiff.tasks.common import (
     AveragedModel,
+    FollowedBuilder,
     Preprocessor,
     add_text_arguments,
     build_text_tokenizer,
+    checked_tokens,
     read_config,
     token_list_of,
 )
@@ -243,12 +245,7 @@ class TokenPreprocessor(Preprocessor):
 
     def __call__(self, uid: str, data: dict) -> Dict[str, np.ndarray]:
         data = super().__call__(uid, data)
-        tokens = data["speech_token"].astype(np.int64)
-        if tokens.size == 0 or tokens.min() < 0 or tokens.max() >= self.num_codes:
-            raise InputError(
-                f"{uid}: its speech tokens are none or outside the codebook "
-                f"0..{self.num_codes - 1}; extract them again with this tokenizer"
-            )
+        tokens = checked_tokens(uid, data["speech_token"], self.num_codes)
         data["speech_token"] = tokens
         given = data.pop("durations", None)
         if self.expansion != "filler":
@@ -284,7 +281,7 @@ class TokenPreprocessor(Preprocessor):
             raise InputError(f"{uid}: {e}") from None
 
 
-class CDCDBuilder:
+class CDCDBuilder(FollowedBuilder):
     """Text -> speech tokens by continuous diffusion for categorical data."""
 
     num_optimizers = 1
@@ -330,12 +327,6 @@ class CDCDBuilder:
         add_text_arguments(group)
         for class_choices in cls.class_choices_list:
             class_choices.add_arguments(group)
-
-    @classmethod
-    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
-        from espnet2.train.collate_fn import CommonCollateFn
-
-        return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
 
     @classmethod
     def build_preprocess_fn(
@@ -403,15 +394,6 @@ class CDCDBuilder:
         if "tokenizer_file" in args.codebook_conf:
             args.codebook_conf = {**args.codebook_conf, "tokenizer_file": None}
         return codebook
-
-    @classmethod
-    def build_optimizers(
-        cls, args: argparse.Namespace, model: ESPnetCDCDModel
-    ) -> List[torch.optim.Optimizer]:
-        optimizers = super().build_optimizers(args, model)
-        for optimizer in optimizers:
-            optimizer.register_step_post_hook(lambda *_: model.update_ema())
-        return optimizers
 
 
 __getattr__ = task_of(__name__, "CDCDTask", CDCDBuilder)

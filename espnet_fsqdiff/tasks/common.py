@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, List, Tuple, Union
 
 import numpy as np
 import torch
@@ -21,17 +21,13 @@ from espnet_fsqdiff.text.tokenizer import (
 from espnet_fsqdiff.text_to_token import TextToToken
 
 
-class AveragedModel(TextToToken, AbsESPnetModel):
-    """What makes tokens from text, with a moving average that speaks.
+class FollowedModel(AbsESPnetModel):
+    """A model with a moving average that is what validation and inference use.
 
     Attributes:
         network: What is trained.
         ema: Its moving average.
     """
-
-    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Nothing: tokens need no statistics, only their shapes are collected."""
-        return {}
 
     @property
     def device(self) -> torch.device:
@@ -41,6 +37,33 @@ class AveragedModel(TextToToken, AbsESPnetModel):
     def update_ema(self) -> None:
         """Follow the weights; after every step of the optimizer."""
         self.ema.update(self.network)
+
+
+class AveragedModel(TextToToken, FollowedModel):
+    """What makes tokens from text, with a moving average that speaks."""
+
+    def collect_feats(self, **batch: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """Nothing: tokens need no statistics, only their shapes are collected."""
+        return {}
+
+
+class FollowedBuilder:
+    """What the tasks of such models share: collating, and keeping the average."""
+
+    @classmethod
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        from espnet2.train.collate_fn import CommonCollateFn
+
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=0)
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: FollowedModel
+    ) -> List[torch.optim.Optimizer]:
+        optimizers = super().build_optimizers(args, model)
+        for optimizer in optimizers:
+            optimizer.register_step_post_hook(lambda *_: model.update_ema())
+        return optimizers
 
 
 def add_text_arguments(group: argparse._ArgumentGroup) -> None:
@@ -102,15 +125,34 @@ class Preprocessor:
         data = dict(data)
         if isinstance(data.get("text"), str):
             data["text"] = self.text_tokenizer.encode(data["text"], utt_id=uid)
-        speech = data.get("speech")
-        if speech is not None:
-            if speech.ndim != 1:
-                raise InputError(
-                    f"{uid}: its audio has {speech.shape[1]} channels; "
-                    "run the format stage to mix them"
-                )
-            check_wave(speech, uid, "its audio")
+        if "speech" in data:
+            check_speech(uid, data["speech"])
         return data
+
+
+def check_speech(uid: str, speech: np.ndarray) -> None:
+    """Refuse audio that is not mono (L,), empty, silent or not finite."""
+    if speech.ndim != 1:
+        raise InputError(
+            f"{uid}: its audio has {speech.shape[1]} channels; "
+            "run the format stage to mix them"
+        )
+    check_wave(speech, uid, "its audio")
+
+
+def checked_tokens(uid: str, tokens: np.ndarray, num_codes: int) -> np.ndarray:
+    """Speech tokens (T,) of any type as int64.
+
+    Raises:
+        InputError: If there are none or one is outside the codebook.
+    """
+    tokens = tokens.astype(np.int64)
+    if tokens.size == 0 or tokens.min() < 0 or tokens.max() >= num_codes:
+        raise InputError(
+            f"{uid}: its speech tokens are none or outside the codebook "
+            f"0..{num_codes - 1}; extract them again with this tokenizer"
+        )
+    return tokens
 
 
 def load_model(

@@ -4,7 +4,6 @@ import argparse
 import logging
 from typing import Callable, Dict, Optional, Tuple
 
-import numpy as np
 import torch
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
 from espnet2.asr.encoder.e_branchformer_encoder import EBranchformerEncoder
@@ -13,13 +12,10 @@ from espnet2.asr.specaug.specaug import SpecAug
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
-from espnet2.tts.feats_extract.abs_feats_extract import AbsFeatsExtract
-from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str_or_none
 
-from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ, code_usage
 from espnet_fsqdiff.nets.masks import length_mask
 from espnet_fsqdiff.nets.precision import cpu_autocast
@@ -31,16 +27,15 @@ from espnet_fsqdiff.tasks.common import (
     token_list_of,
 )
 from espnet_fsqdiff.tasks.lazy import task_of
+from espnet_fsqdiff.tasks.mels import (
+    feats_extract_choices,
+    frames_of_token,
+    read_mel_stats,
+)
 from espnet_fsqdiff.tokenizer.augment import MelAugment
 from espnet_fsqdiff.tokenizer.convnext import ConvNeXtDecoder, ConvNeXtEncoder
 from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel
 
-feats_extract_choices = ClassChoices(
-    "feats_extract",
-    classes=dict(log_mel_fbank=LogMelFbank),
-    type_check=AbsFeatsExtract,
-    default="log_mel_fbank",
-)
 # ESPnet's encoders keep the token rate with `input_layer: linear`.
 encoder_choices = ClassChoices(
     "encoder",
@@ -204,7 +199,9 @@ class FSQTokenizerBuilder:
         args.token_list = token_list_of(args)
         feats_extract_class = feats_extract_choices.get_class(args.feats_extract)
         feats_extract = feats_extract_class(**args.feats_extract_conf)
-        frames_per_token = cls.frames_per_token(args, feats_extract)
+        frames_per_token = frames_of_token(
+            feats_extract.get_parameters(), args.token_rate
+        )
 
         stacked = feats_extract.output_size() * frames_per_token
         encoder_class = encoder_choices.get_class(args.encoder)
@@ -243,39 +240,10 @@ class FSQTokenizerBuilder:
             augment=augment,
         )
         if args.mel_stats_file is not None:
-            tokenizer.set_mel_statistics(*cls.read_mel_stats(args.mel_stats_file))
+            tokenizer.set_mel_statistics(*read_mel_stats(args.mel_stats_file))
             args.mel_stats_file = None
         logging.info(f"{quantizer.num_codes} codes at {args.token_rate} Hz")
         return ESPnetFSQTokenizerModel(tokenizer, **args.model_conf)
-
-    @staticmethod
-    def frames_per_token(args: argparse.Namespace, feats_extract: LogMelFbank) -> int:
-        """Mel frames in one token, which has to be a whole number."""
-        parameters = feats_extract.get_parameters()
-        mel_rate = parameters["fs"] / parameters["n_shift"]
-        frames = round(mel_rate / args.token_rate)
-        if frames < 1 or abs(frames * args.token_rate - mel_rate) > 1e-6 * mel_rate:
-            raise InputError(
-                f"{mel_rate:g} mel frames a second are no multiple of token_rate "
-                f"{args.token_rate:g}; change hop_length or token_rate"
-            )
-        return frames
-
-    @staticmethod
-    def read_mel_stats(path: str) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation (n_mels,) from ESPnet's collected sums."""
-        try:
-            with np.load(path, allow_pickle=False) as stats:
-                count, total, square = (
-                    stats[k] for k in ("count", "sum", "sum_square")
-                )
-        except FileNotFoundError:
-            raise InputError(
-                f"{path} is missing; make it in the tokenizer statistics stage"
-            ) from None
-        mean = total / count
-        std = np.sqrt(np.maximum(square / count - mean**2, 1e-10))
-        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
 
 __getattr__ = task_of(__name__, "FSQTokenizerTask", FSQTokenizerBuilder)
