@@ -80,6 +80,7 @@ setup(
             "fsqdiff-tokenizer-train = espnet_fsqdiff.bin.fsq_tokenizer_train:entry",
             "fsqdiff-cdcd-train = espnet_fsqdiff.bin.cdcd_train:entry",
             "fsqdiff-token-lm-train = espnet_fsqdiff.bin.token_lm_train:entry",
+            "fsqdiff-vocoder-train = espnet_fsqdiff.bin.vocoder_train:entry",
             "fsqdiff-tts = espnet_fsqdiff.bin.tts:entry",
             "fsqdiff-inference = espnet_fsqdiff.bin.tts_inference:entry",
         ]
