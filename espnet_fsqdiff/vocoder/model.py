@@ -1,10 +1,12 @@
 """The vocoder as ESPnet's GAN trainer wants it."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import torch
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_gan_espnet_model import AbsGANESPnetModel
+from torch import nn
 from torch.nn import functional as F
 
 from espnet_fsqdiff.diffusion.ema import EMA
@@ -13,6 +15,16 @@ from espnet_fsqdiff.vocoder.discriminators import Discriminators
 from espnet_fsqdiff.vocoder.generator import Generator, whole_ratio
 from espnet_fsqdiff.vocoder.loss import VocoderLoss
 from espnet_fsqdiff.vocoder.mel import WaveMel, cut_waves
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """What `module` is called for meanwhile gives its weights no gradients."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
 
 
 class ESPnetVocoderModel(AbsGANESPnetModel):
@@ -153,9 +165,8 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         told = None, None
         if self.adversarial:
             part = self._part()
-            with torch.no_grad():
-                told_real = self.discriminator(real[:, part])
-            told = self.discriminator(made[:, part]), told_real
+            with frozen(self.discriminator):
+                told = [self.discriminator(wave[:, part]) for wave in (made, real)]
         return self.criterion.generator(spectral, *told)
 
     def _discriminator_turn(self, waves, mels):

@@ -107,6 +107,7 @@ def test_each_turn_trains_its_own_network(make, waves):
         set(out["stats"])
     )
     assert all(p.grad.abs().sum() > 0 for p in model.network.parameters())
+    assert not given_gradient(model.discriminator)
     out = turn(model, False, waves)
     assert out["optim_idx"] == 1
     assert set(out["stats"]) == {"discriminator_loss", "real_loss", "made_loss"}
@@ -130,8 +131,42 @@ def test_discriminators_wait_for_their_start(make, waves):
             assert out["loss"] == 0 and not out["stats"]
         out = turn(model, True, waves)
         assert ("adversarial_loss" in out["stats"]) == started
-        assert bool(given_gradient(model.discriminator)) == started
+        assert not given_gradient(model.discriminator)
         model.update_ema()
+
+
+def test_the_discriminators_move_the_generator(make, waves):
+    """Through weights that get no gradient themselves."""
+    gradients = []
+    for start in (0, 1000):
+        model = make(discriminator_start=start)
+        torch.manual_seed(0)
+        turn(model, True, waves)
+        gradients.append(model.network.head.weight.grad)
+    assert not torch.allclose(*gradients)
+
+
+def test_distributed_turns(make, waves, tmp_path):
+    """Every backward pass is closed by all weights, whoever's turn it is."""
+    from torch import distributed
+
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        alone = make(discriminator_start=1)
+        model = torch.nn.parallel.DistributedDataParallel(
+            alone, find_unused_parameters=True
+        )
+        for _ in range(2):
+            turn(model, False, waves)
+            turn(model, True, waves)
+            alone.update_ema()
+    finally:
+        distributed.destroy_process_group()
+    assert alone.adversarial and len(given_gradient(alone.network)) == len(
+        list(alone.network.parameters())
+    )
 
 
 def test_a_discriminator_sees_part_of_a_segment(make, waves, monkeypatch):
