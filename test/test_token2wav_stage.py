@@ -1,4 +1,4 @@
-"""Stage 11 of the recipes: what is trained, when again, and what 12 and 14 take."""
+"""Stage 11 of the recipes: what is trained, and what 12 and 14 take of it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "egs/TEMPLATE/fsqdiff1"
-# Stands for Python: runs the jobs of run_local, notes other commands, makes their files.
+# Stands for Python: runs the jobs of run_local; notes other commands, makes their files.
 FAKE = """#!/usr/bin/env bash
 if [ "$2" = espnet_fsqdiff.bin.run_local ]; then exec {python} "$@"; fi
 command=${{2##*.}}
