@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Dict, Iterable, Union
+from typing import Dict, Iterable, Tuple, Union
 
 import torch
 
@@ -58,10 +58,15 @@ def for_inference(
     Raises:
         InputError: If a weight is too large for the precision.
     """
-    averaged = any(key.startswith(AVERAGED) for key in states)
+    left_out: Tuple[str, ...] = ()
+    if any(key.startswith(AVERAGED) for key in states):
+        left_out = (TRAINED,)
+        # Other models with a mel of their own are built with it.
+        if any(key.startswith(BESIDE[0]) for key in states):
+            left_out = (TRAINED, *BESIDE)
     kept = {}
     for key, value in states.items():
-        if averaged and key.startswith((TRAINED, *BESIDE)):
+        if key.startswith(left_out):
             continue
         large = value.is_floating_point() and value.numel() >= LEAST_HALVED
         if precision == "float16" and large:

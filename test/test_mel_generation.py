@@ -81,14 +81,14 @@ def test_every_utterance_has_its_mel(sets):
 def test_a_killed_job_goes_on_where_it_was(sets):
     class Killed(FakeChain):
         def mels(self, tokens, seeds):
-            if len(self.made) >= 4:
+            if len(self.made) >= 3:
                 raise KeyboardInterrupt
             return super().mels(tokens, seeds)
 
     chunks = planned(sets)
     with pytest.raises(KeyboardInterrupt):
         run_job(chunks, 1, Killed, batch_size=2)
-    with pytest.raises(InputError, match="11 .*|8 utterances have no mels .* job 1, 2"):
+    with pytest.raises(InputError, match="8 utterances have no mels .* job 1, 2 of"):
         merge(chunks)
     assert not (sets / "mels/train/mels.scp").exists()
     before = len(FakeChain.made)

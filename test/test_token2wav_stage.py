@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "egs/TEMPLATE/fsqdiff1"
-# Stands for Python: runs the jobs of run_local; notes other commands, makes their files.
+# Stands for Python: runs jobs of run_local; notes other commands, makes their files.
 FAKE = """#!/usr/bin/env bash
 if [ "$2" = espnet_fsqdiff.bin.run_local ]; then exec {python} "$@"; fi
 command=${{2##*.}}

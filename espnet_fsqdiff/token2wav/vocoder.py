@@ -68,7 +68,9 @@ class GriffinLim:
         self.fs = fs
         self.num_iters = num_iters
         self.seed = seed
-        self._mel = dict(fs=fs, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
+        # ESPnet's inversion takes whole Hz alone, also where it finds them itself.
+        top = fs // 2 if fmax is None else fmax
+        self._mel = dict(fs=fs, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=top)
         self._stft = dict(
             n_fft=n_fft, hop_length=n_shift, win_length=win_length, window=window
         )

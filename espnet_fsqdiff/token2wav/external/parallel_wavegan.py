@@ -83,6 +83,14 @@ class ParallelWaveGAN:
         return [self(mel) for mel in mels]
 
 
+def mend_scipy() -> None:
+    """Let `parallel_wavegan` (0.6.1) find a window where SciPy had it up to 1.12."""
+    from scipy import signal
+
+    if not hasattr(signal, "kaiser"):
+        signal.kaiser = signal.windows.kaiser
+
+
 def _mel_of(config: Dict[str, Any]) -> MelParameters:
     """The mels that a configuration describes."""
     try:
@@ -136,6 +144,7 @@ def _load(
     model_file: Path,
 ) -> torch.nn.Module:
     """ESPnet's wrapper around the generator, from copies that hold data alone."""
+    mend_scipy()
     from espnet2.tts.utils import ParallelWaveGANPretrainedVocoder
 
     with tempfile.TemporaryDirectory() as tmp:
@@ -153,6 +162,11 @@ def _load(
             return ParallelWaveGANPretrainedVocoder(
                 str(folder / "checkpoint.pkl"), str(folder / "config.yml")
             )
+        except ImportError as e:
+            raise InputError(
+                f"{NAME}: parallel_wavegan cannot be imported here: {e}; mend its "
+                "installation"
+            ) from e
         except (AttributeError, KeyError, RuntimeError, TypeError) as e:
             reason = " ".join(str(e).split())[:200]
             raise InputError(
