@@ -81,6 +81,7 @@ setup(
             "fsqdiff-cdcd-train = espnet_fsqdiff.bin.cdcd_train:entry",
             "fsqdiff-token-lm-train = espnet_fsqdiff.bin.token_lm_train:entry",
             "fsqdiff-token2mel-train = espnet_fsqdiff.bin.token2mel_train:entry",
+            "fsqdiff-vocoder-train = espnet_fsqdiff.bin.vocoder_train:entry",
             "fsqdiff-tts = espnet_fsqdiff.bin.tts:entry",
             "fsqdiff-inference = espnet_fsqdiff.bin.tts_inference:entry",
         ]

@@ -1,16 +1,12 @@
 """Token extraction in parallel jobs that can be killed and started again.
 
-A job writes its utterances in chunks. A chunk is an archive and then a note
-(json) beside it, each renamed into place, so that a chunk with a note is whole.
-The note holds a key of all that the tokens depend on; a chunk with another key is
-made again. `merge` joins the chunks of all jobs to one set.
+See `shards`; `merge` joins the chunks of all jobs to one set.
 """
 
 import hashlib
 import json
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -19,6 +15,16 @@ import numpy as np
 from espnet_fsqdiff.data.datadir import DataDir, write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.shards import (
+    CHUNK_SIZE,
+    Chunk,
+    Chunks,
+    deal,
+    digest_file,
+    notes_of,
+    remove_strays,
+    unfinished,
+)
 from espnet_fsqdiff.token_io import (
     check_tokens,
     count_codes,
@@ -29,7 +35,6 @@ from espnet_fsqdiff.token_io import (
     write_int_table,
 )
 
-CHUNK_SIZE = 100
 # What `merge` writes; tokens.scp comes last and stands for the set.
 _SET_FILES = (
     "tokens.scp",
@@ -41,50 +46,13 @@ _SET_FILES = (
 )
 
 
-@dataclass(eq=False)
-class Chunk:
-    """Consecutive utterances of one set that are written together.
-
-    Attributes:
-        ark: Where its tokens go.
-        job: The job that makes it, from 1.
-        data: Its utterances.
-        key: Digest of all that its tokens depend on.
-    """
-
-    ark: Path
-    job: int
-    data: DataDir
-    key: str
-
-    @property
-    def note(self) -> Path:
-        """The file that says that the archive is whole."""
-        return self.ark.with_suffix(".json")
-
-    def read_note(self) -> Optional[Dict[str, Any]]:
-        """The note, or None if the chunk is to be made (again)."""
-        try:
-            note = json.loads(self.note.read_text(encoding="utf-8"))
-            if note["key"] != self.key or note["sha256"] != digest_file(self.ark):
-                return None
-            return note
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def model_key(train_config: Path, model_file: Path) -> str:
-    """Digest of a tokenizer."""
-    for path in (train_config, model_file):
+def model_key(train_config: Optional[Path], model_file: Path) -> str:
+    """Digest of a tokenizer, of what files it has."""
+    paths = [path for path in (train_config, model_file) if path is not None]
+    for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file; train the tokenizer (stage 6)")
-    return digest_file(train_config) + digest_file(model_file)
+    return "".join(map(digest_file, paths))
 
 
 def plan(
@@ -93,7 +61,7 @@ def plan(
     num_jobs: int,
     key: str,
     chunk_size: int = CHUNK_SIZE,
-) -> Dict[Path, List[Chunk]]:
+) -> Chunks:
     """Deal the utterances of all sets to the jobs.
 
     Every job gets a contiguous part of the sorted utterances of every set.
@@ -111,7 +79,7 @@ def plan(
     Raises:
         InputError: A data directory is not in order, or two have one name.
     """
-    chunks: Dict[Path, List[Chunk]] = {}
+    chunks: Chunks = {}
     for data_dir in data_dirs:
         out = output_root / data_dir.name
         if out in chunks:
@@ -122,13 +90,10 @@ def plan(
         data = DataDir.read(data_dir)
         utts = sorted(data.wav)
         chunks[out] = []
-        for job in range(1, num_jobs + 1):
-            end = len(utts) * job // num_jobs
-            start = len(utts) * (job - 1) // num_jobs
-            for number, at in enumerate(range(start, end, chunk_size), 1):
-                part = data.subset(utts[at : min(at + chunk_size, end)])
-                ark = out / f"tokens.{job}.{number}.ark"
-                chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
+        for job, number, some in deal(utts, num_jobs, chunk_size):
+            part = data.subset(some)
+            ark = out / f"tokens.{job}.{number}.ark"
+            chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
     return chunks
 
 
@@ -142,7 +107,7 @@ def _chunk_key(key: str, data: DataDir) -> str:
 
 
 def run_job(
-    chunks: Dict[Path, List[Chunk]],
+    chunks: Chunks,
     job: int,
     load_tokenizer: Callable[[], Any],
     batch_size: int = 16,
@@ -160,13 +125,7 @@ def run_job(
     """
     from tqdm import tqdm
 
-    for out in chunks:
-        for aside in out.glob(f"tokens.{job}.*.tmp.*"):  # of a killed run
-            aside.unlink(missing_ok=True)
-    mine = [c for part in chunks.values() for c in part if c.job == job]
-    todo = [c for c in mine if c.read_note() is None]
-    done = sum(len(c.data) for c in mine if c not in todo)
-    total = sum(len(c.data) for c in mine)
+    todo, done, total = unfinished(chunks, job)
     logging.info(f"job {job}: {total} utterances, {done} of them done before")
     if not todo:
         return
@@ -244,19 +203,15 @@ def _align(data: DataDir, utts, tokenizer, log_probs) -> Dict[str, np.ndarray]:
 def _write_chunk(chunk: Chunk, tokenizer, tokens: Dict, durations: Dict) -> None:
     utts = list(chunk.data.wav)
     offsets = write_ark(chunk.ark, {utt: tokens[utt] for utt in utts})
-    note = {
-        "key": chunk.key,
-        "sha256": digest_file(chunk.ark),
-        "rate_hz": float(tokenizer.rate_hz),
-        "num_codes": int(tokenizer.num_codes),
-        "offsets": offsets,
-        "durations": {u: durations[u].tolist() for u in utts if u in durations},
-    }
-    with atomic_path(chunk.note) as aside:
-        aside.write_text(json.dumps(note), encoding="utf-8")
+    chunk.write_note(
+        rate_hz=float(tokenizer.rate_hz),
+        num_codes=int(tokenizer.num_codes),
+        offsets=offsets,
+        durations={u: durations[u].tolist() for u in utts if u in durations},
+    )
 
 
-def merge(chunks: Dict[Path, List[Chunk]]) -> None:
+def merge(chunks: Chunks) -> None:
     """Join the chunks of all jobs, after checking that none is missing.
 
     Raises:
@@ -264,16 +219,7 @@ def merge(chunks: Dict[Path, List[Chunk]]) -> None:
             to run and the first utterance.
     """
     for out, part in chunks.items():
-        notes = [chunk.read_note() for chunk in part]
-        missing = [c for c, note in zip(part, notes) if note is None]
-        if missing:
-            jobs = ", ".join(map(str, sorted({c.job for c in missing})))
-            count = sum(len(c.data) for c in missing)
-            raise InputError(
-                f"{out}: {count} utterances have no tokens (the first is "
-                f"{min(missing[0].data.wav)}); run job {jobs} of the extraction again"
-            )
-        _merge_set(out, part, notes)
+        _merge_set(out, part, notes_of(out, part, "tokens", "the extraction"))
 
 
 def _merge_set(out: Path, part: List[Chunk], notes: List[Dict]) -> None:
@@ -301,10 +247,7 @@ def _merge_set(out: Path, part: List[Chunk], notes: List[Dict]) -> None:
         stats = token_stats(counts, len(tokens), rate_hz)
         with atomic_path(out / "stats.json") as aside:
             aside.write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
-    kept = {path.name for c in part for path in (c.ark, c.note)}
-    for path in out.glob("tokens.*.*.*"):
-        if path.name not in kept:
-            path.unlink(missing_ok=True)
+    remove_strays(out, part, "tokens")
     logging.info(
         f"{out}: {stats['num_utts']} utterances, {stats['num_tokens']} tokens, "
         f"{stats['used_codes']} of {num_codes} codes used "

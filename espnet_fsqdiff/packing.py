@@ -36,13 +36,19 @@ _NAMES = {
     "model_file": "decoder/model.pth",
     "tokenizer_config": "tokenizer/config.yaml",
     "tokenizer_file": "tokenizer/model.pth",
+    "token2mel_config": "token2mel/config.yaml",
+    "token2mel_file": "token2mel/model.pth",
+    "vocoder_config": "vocoder/config.yaml",
+    "vocoder_file": "vocoder/model.pth",
     "duration_file": "duration/duration.yaml",
     "inference_config": "inference/config.yaml",
     "readme": "README.md",
     "package": "package.yaml",
 }
 PRECISIONS = ("float32", "float16")
-_WEIGHTS = ("model_file", "tokenizer_file")
+_WEIGHTS = ("model_file", "tokenizer_file", "token2mel_file", "vocoder_file")
+# Only both of them, or none.
+_PAIRS = (("token2mel_config", "token2mel_file"), ("vocoder_config", "vocoder_file"))
 _REQUIRED = ("train_config", "model_file", "tokenizer_config", "tokenizer_file")
 # Entries of a training configuration that inference does not look at and that
 # name files or machines of the training.
@@ -132,15 +138,18 @@ def pack(
     Args:
         outpath: The zip file.
         files: Files by role: `train_config`, `model_file` (text to tokens),
-            `tokenizer_config`, `tokenizer_file`, and if there
-            `duration_file`, `inference_config` and `readme` (the model card).
-            Relative paths in the configurations start at the working directory.
+            `tokenizer_config`, `tokenizer_file`, and if there `token2mel_config`,
+            `token2mel_file`, `vocoder_config`, `vocoder_file`, `duration_file`,
+            `inference_config` and `readme` (the model card). Relative paths in the
+            configurations start at the working directory. With a vocoder packed, the
+            voice speaks through it, whichever `inference_config` names.
         licence: Of the training data, and so what may be done with the voice.
         precision: None packs the weights' files as they are, and training can go on
             from them. `float32` and `float16` pack for inference alone, compressed:
             without the trained weights behind a moving average, large tensors in
-            this precision. The tokenizer stays whole: its encoder reads prompts, its
-            recognition head judges takes and prompts.
+            this precision, a vocoder without its discriminators. The tokenizer stays
+            whole: its encoder reads prompts, its recognition head judges takes and
+            prompts.
 
     Returns:
         `outpath`.
@@ -171,6 +180,9 @@ def pack(
             target = staged / _NAMES[role]
             if role.endswith("_config"):
                 config = _portable(role, Path(path), packed, staged)
+                if role == "inference_config" and "vocoder_file" in files:
+                    config["vocoder"] = "trained"
+                    config.pop("vocoder_conf", None)
                 write_yaml(target, config)
             elif precision is not None and role in _WEIGHTS:
                 _write_weights(Path(path), target, precision)
@@ -232,6 +244,13 @@ def _check_roles(files: Mapping[str, PathLike]) -> None:
     for role in _REQUIRED:
         if role not in files:
             raise InputError(f"--{role} is not given; the pack needs it")
+    for pair in _PAIRS:
+        missing = [role for role in pair if role not in files]
+        if len(missing) == 1:
+            raise InputError(
+                f"--{missing[0]} is not given; --{pair[0]} and "
+                f"--{pair[1]} go together"
+            )
     for role, path in files.items():
         if not Path(path).is_file():
             raise InputError(f"--{role} {path}: no such file; run its stage")

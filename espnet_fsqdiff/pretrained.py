@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Union
 
 import espnet_fsqdiff
+from espnet_fsqdiff.chain_options import (
+    CHAIN_ROLES,
+    TOKEN2MEL_OPTIONS,
+    VOCODER_OPTIONS,
+)
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.unpacking import check_unpacked, read_yaml, unpack
 
@@ -18,6 +23,7 @@ MAX_CARD_BYTES = 2**20
 OPTIONS = (
     "vocoder",
     "vocoder_conf",
+    "token2mel_conf",
     "batch_size",
     "speed",
     "seed",
@@ -103,9 +109,28 @@ def load_options(
         )
         if role in roles
     }
+    config = _with_chain(config, roles, options)
     if "duration_file" not in files:
         raise InputError(f"{path_or_tag}: the pack has no duration_file; pack it again")
     return {**config, **options, **files}
+
+
+def _with_chain(
+    config: Mapping[str, Any], roles: Mapping[str, str], options: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Add a pack's files from tokens to waves, where users have none of their own."""
+    found = {CHAIN_ROLES[role]: roles[role] for role in CHAIN_ROLES if role in roles}
+    config = {**config, **found}
+    if "vocoder_file" in found:
+        config.setdefault("vocoder", "trained")
+    if {"token2mel_config", "token2mel_file"} & set(options):
+        for name in TOKEN2MEL_OPTIONS:
+            config.pop(name, None)
+    own = config.get("vocoder", "griffin_lim")
+    if options.get("vocoder", own) != own or "vocoder_file" in options:
+        for name in VOCODER_OPTIONS:
+            config.pop(name, None)
+    return config
 
 
 def default_onnx_dir(files: Mapping[str, str]) -> Path:

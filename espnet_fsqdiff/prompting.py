@@ -6,7 +6,7 @@ predicted for its text, scales the predicted durations (arXiv 2606.09962).
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ class Prompt(NamedTuple):
         kappa: Factor on predicted durations.
         edges: Whether its transcript has edge symbols.
         joint: Id of the symbol put between transcript and text, None for none.
+        sound: What the chain from tokens to waves goes on from; None for nothing.
     """
 
     tokens: torch.Tensor
@@ -51,6 +52,7 @@ class Prompt(NamedTuple):
     kappa: float
     edges: bool
     joint: Optional[int]
+    sound: Any = None
 
     @property
     def num_frames(self) -> int:
@@ -128,7 +130,7 @@ def make_prompt(
     ids = synthesizer.encode(text, "prompt_text")
     found = tokenizer.encode_batch([wav], int(fs), [name], return_ctc=tokenizer.has_ctc)
     tokens = found[0][0] if tokenizer.has_ctc else found[0]
-    most = synthesizer.model.max_frames // 2
+    most = synthesizer.max_frames // 2
     if len(tokens) > most:
         raise InputError(
             f"prompt_wav has {len(tokens) / tokenizer.rate_hz:.1f} s, more than half "
@@ -149,7 +151,8 @@ def make_prompt(
     edge = synthesizer.text_tokenizer.edge_symbol
     joint = next((known.index(s) for s in (SPACE, edge) if s in known), None)
     kappa = synthesizer.duration.kappa(ids, len(tokens))
-    return Prompt(tokens, ids, durations, kappa, edge is not None, joint)
+    sound = synthesizer.chain.prompt(tokens, np.asarray(wav), int(fs))
+    return Prompt(tokens, ids, durations, kappa, edge is not None, joint, sound)
 
 
 def check_rate(frames: int, predicted: float, rate_hz: float) -> None:

@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Dict, Iterable, Union
+from typing import Dict, Iterable, Tuple, Union
 
 import torch
 
@@ -35,6 +35,8 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
 
 # What training steps, and its moving average, which is all that speaks.
 TRAINED, AVERAGED = "network.", "ema.network."
+# What only stands by while a vocoder is trained.
+BESIDE = ("discriminator.", "criterion.", "feats_extract.")
 # Smaller tensors (biases, statistics, counters) keep their precision: they cost
 # little, and a counter of steps is more than a half can hold.
 LEAST_HALVED = 1000
@@ -56,10 +58,15 @@ def for_inference(
     Raises:
         InputError: If a weight is too large for the precision.
     """
-    averaged = any(key.startswith(AVERAGED) for key in states)
+    left_out: Tuple[str, ...] = ()
+    if any(key.startswith(AVERAGED) for key in states):
+        left_out = (TRAINED,)
+        # Other models with a mel of their own are built with it.
+        if any(key.startswith(BESIDE[0]) for key in states):
+            left_out = (TRAINED, *BESIDE)
     kept = {}
     for key, value in states.items():
-        if averaged and key.startswith(TRAINED):
+        if key.startswith(left_out):
             continue
         large = value.is_floating_point() and value.numel() >= LEAST_HALVED
         if precision == "float16" and large:
@@ -84,3 +91,21 @@ def completed(
         if key.startswith(TRAINED) and f"ema.{key}" in states
     }
     return {**states, **own}
+
+
+def averaged_states(states: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+    """The moving average alone, by the names of its network.
+
+    Args:
+        states: A checkpoint of a vocoder, whole or cut by `for_inference`.
+
+    Returns:
+        The averaged weights; and, by their full names, any that a vocoder does not
+        have, for the check that follows.
+    """
+    trained = (TRAINED, *BESIDE, "ema.num_updates")
+    return {
+        key.removeprefix(AVERAGED): value
+        for key, value in states.items()
+        if not key.startswith(trained)
+    }

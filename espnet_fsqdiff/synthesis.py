@@ -9,17 +9,17 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 import numpy as np
 import torch
 
+from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
 from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.manner import Manner, Plan, make_sampling
 from espnet_fsqdiff.onnx.backend import check_backend
-from espnet_fsqdiff.prompting import Prompt
 from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text.normalize import build_normalizer
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.text_to_token import Spoken, TextToToken
-from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
-from espnet_fsqdiff.tokenizer import SpeechTokenizer
+from espnet_fsqdiff.token2wav import Chain, load_chain
+from espnet_fsqdiff.tokenizer import SpeechTokenizer, load_tokenizer
 
 # Where the model finds its place in the text by itself.
 WITHOUT_DURATIONS = ("filler", "prefix")
@@ -30,14 +30,15 @@ TAKE_STEP = 1_000_003
 
 
 class Synthesizer:
-    """Utterance -> durations -> diffusion or language model -> tokens -> mel -> wave.
+    """Utterance -> durations -> diffusion or language model -> tokens -> chain -> wave.
 
     Args:
         model: ESPnet model that makes tokens from text, in eval mode.
         text_tokenizer: Text to symbol ids.
         text_expansion: How the model lays text over frames.
         duration: Predicts frames per symbol.
-        tokenizer: Decodes tokens to sound.
+        tokenizer: Reads prompts, and judges takes by what it recognises.
+        chain: Makes tokens audible; by default the tokenizer's own.
         speed: Rate of speech; 2 is twice as fast.
         seed: Of what is random, together with the text.
         compile: Whether to compile the backbone (`torch.compile`): the first
@@ -58,6 +59,7 @@ class Synthesizer:
         text_expansion: str,
         duration: AbsDuration,
         tokenizer: SpeechTokenizer,
+        chain: Optional[Chain] = None,
         speed: float = 1.0,
         seed: int = 0,
         compile: bool = False,
@@ -77,6 +79,13 @@ class Synthesizer:
         self.text_expansion = text_expansion
         self.duration = duration
         self.tokenizer = tokenizer
+        self.chain = tokenizer.chain if chain is None else chain
+        if self.chain.num_codes != model.codebook.num_codes:
+            raise InputError(
+                f"what makes tokens audible has {self.chain.num_codes} codes, the "
+                f"model {model.codebook.num_codes}; give what was trained with its "
+                "tokenizer"
+            )
         self.speed = speed
         self.seed = seed
         self.sampling = make_sampling(model.sampling_class, sampling)
@@ -93,11 +102,9 @@ class Synthesizer:
         cls,
         train_config: Union[str, Path],
         model_file: Union[str, Path],
-        tokenizer_config: Union[str, Path],
+        tokenizer_config: Optional[Union[str, Path]],
         tokenizer_file: Union[str, Path],
         duration_file: Union[str, Path],
-        vocoder: str = "griffin_lim",
-        vocoder_conf: Optional[Dict[str, Any]] = None,
         device: str = "cpu",
         backend: str = "torch",
         onnx_dir: Optional[Union[str, Path]] = None,
@@ -108,15 +115,15 @@ class Synthesizer:
         Args:
             train_config: config.yaml of the diffusion decoder or language model.
             model_file: Its weights.
-            tokenizer_config: config.yaml of the speech tokenizer.
-            tokenizer_file: Its weights.
+            tokenizer_config: config.yaml of the speech tokenizer; None for CosyVoice
+                2's.
+            tokenizer_file: Its weights; or CosyVoice 2's `speech_tokenizer_v2.onnx`.
             duration_file: duration.yaml.
-            vocoder: Name of the vocoder.
-            vocoder_conf: Its options.
             device: Where to run.
             backend: What computes: `torch`, or `onnx`, onnxruntime on the CPU.
             onnx_dir: Where `bin.export_onnx` wrote, for backend onnx.
-            **options: Further arguments of the class.
+            **options: `CHAIN_OPTIONS`, what makes tokens audible, see
+                `token2wav.load_chain`; further arguments of the class.
 
         Raises:
             InputError: If a file is missing or they do not belong together.
@@ -127,35 +134,34 @@ class Synthesizer:
         check_backend(backend, device, onnx_dir)
         task = decoder_task(train_config)
         model, args = load_model(task, train_config, model_file, device)
-        tokenizer = SpeechTokenizer.from_pretrained(
-            tokenizer_config, tokenizer_file, device=device
-        )
+        tokenizer = load_tokenizer(tokenizer_config, tokenizer_file, device)
         if backend == "onnx":
             from espnet_fsqdiff.onnx.runtime import digests, use_onnx
 
             lays_text = args.text_expansion not in WITHOUT_DURATIONS
             sources = digests(model_file=model_file, tokenizer_file=tokenizer_file)
             use_onnx(model, tokenizer, lays_text, onnx_dir, sources)
-        mel = tokenizer.model.feats_extract.get_parameters()
-        tokenizer.vocoder = build_vocoder(vocoder, mel, vocoder_conf)
+        parts = {name: options.pop(name, None) for name in CHAIN_OPTIONS}
         return cls(
             model,
             build_text_tokenizer(args),
             args.text_expansion,
             load_duration(duration_file, args.token_list),
             tokenizer,
+            load_chain(tokenizer.mel_decoder, device=device, **parts),
             **options,
         )
 
     @property
     def fs(self) -> int:
         """Sampling rate of the waves in Hz."""
-        return self.vocoder.fs
+        return self.chain.fs
 
     @property
-    def vocoder(self) -> Vocoder:
-        """What makes mels audible."""
-        return self.tokenizer.vocoder
+    def max_frames(self) -> int:
+        """Most speech tokens of an utterance, its prompt's among them."""
+        limits = (self.model.max_frames, self.chain.max_tokens)
+        return min(limit for limit in limits if limit is not None)
 
     @property
     def manner(self) -> Manner:
@@ -199,23 +205,28 @@ class Synthesizer:
         if manner.num_takes > 1:
             plans, sampled, scores = choose_takes(self, plans, sampled, manner)
         sampling = time.perf_counter() - start
+        sounds = self.chain(
+            [spoken.tokens for spoken in sampled],
+            None if manner.prompt is None else manner.prompt.sound,
+            [plan.seed for plan in plans],
+        )
         results = []
-        for plan, name, (tokens, complete) in zip(plans, utt_ids, sampled):
+        for plan, name, (tokens, complete), sound in zip(
+            plans, utt_ids, sampled, sounds, strict=True
+        ):
             if not complete:
                 logging.warning(
                     f"{name}: no end within {len(tokens)} tokens, its speech is cut "
                     "off; train the model longer or raise max_ratio"
                 )
-            mel = self._mel(tokens, manner.prompt)
-            wav = self.vocoder(mel)
             results.append(
                 dict(
-                    wav=wav,
+                    wav=sound.wave,
                     fs=self.fs,
                     tokens=tokens,
                     complete=complete,
                     durations=plan.own_durations,
-                    feat_gen=mel.cpu(),
+                    feat_gen=sound.mel,
                 )
             )
         for result, of_takes in zip(results, scores or ()):
@@ -315,7 +326,7 @@ class Synthesizer:
         manner = manner or self.manner
         laid = self._lay(self.encode(text, name), manner)
         prompt = 0 if manner.prompt is None else manner.prompt.num_frames
-        return prompt + int(laid.sum()) <= self.model.max_frames
+        return prompt + int(laid.sum()) <= self.max_frames
 
     def _lay(
         self, ids: np.ndarray, manner: Manner, total: Optional[int] = None
@@ -345,10 +356,10 @@ class Synthesizer:
                 own = laid if manner.prompt is None else own
         except InputError as e:
             raise InputError(f"{name}: {e}") from None
-        if frames > self.model.max_frames:
+        if frames > self.max_frames:
             raise InputError(
                 f"{name}: its text takes {frames} frames, the model holds "
-                f"{self.model.max_frames}; split the text"
+                f"{self.max_frames}; split the text"
             )
         # The text decides the noise, wherever in a batch it stands.
         seed = manner.seed + zlib.crc32(text.encode()) + take * TAKE_STEP
@@ -377,10 +388,3 @@ class Synthesizer:
             sampling=manner.sampling,
             **options,
         )
-
-    def _mel(self, tokens: torch.Tensor, prompt: Optional[Prompt]) -> torch.Tensor:
-        """Log-mel (F, n_mels) of tokens; they sound as they follow the prompt."""
-        if prompt is None:
-            return self.tokenizer.decode_mel(tokens)
-        mel = self.tokenizer.decode_mel(torch.cat([prompt.tokens, tokens]))
-        return mel[-len(tokens) * self.tokenizer.model.frames_per_token :]

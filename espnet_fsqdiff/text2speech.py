@@ -55,7 +55,8 @@ class Text2Speech(Synthesizer):
             onnx_dir: Where `bin.export_onnx` wrote, for backend onnx; by default
                 where it writes by default, beside the voice's unpacked files.
             **options: Go before those in the pack: sampling (`num_steps`, ...),
-                `speed`, `seed`, `vocoder`, `vocoder_conf`, `batch_size`, `compile`.
+                `speed`, `seed`, `batch_size`, `compile`; and what makes tokens
+                audible, see `token2wav.load_chain`.
 
         Raises:
             InputError: If there is no such voice, or it is damaged, or has no such

@@ -25,6 +25,7 @@ class Token2Mel:
         num_codes: Codebook size K of the tokens.
         spk_embed_dim: Size of the speaker embeddings that it needs; None for none.
         max_frames: Most mel frames of an utterance.
+        takes_prompts: Whether it was trained to go on from the mel of a prompt.
     """
 
     def __init__(self, model, sampling: FlowSampling = FlowSampling()):
@@ -37,6 +38,7 @@ class Token2Mel:
         self.num_codes = network.codebook.num_codes
         self.spk_embed_dim = network.spk_embed_dim
         self.max_frames = network.max_frames
+        self.takes_prompts = model.loss.prompt_prob > 0
 
     @classmethod
     def from_files(

@@ -23,8 +23,15 @@ def check_tokens(tokens: np.ndarray, num_codes: int, utt: str) -> None:
         )
 
 
-def write_ark(path: PathLike, tokens: Mapping[str, np.ndarray]) -> Dict[str, int]:
-    """Write int32 vectors as a Kaldi archive, whole or not at all.
+def write_ark(
+    path: PathLike, arrays: Mapping[str, np.ndarray], dtype: type = np.int32
+) -> Dict[str, int]:
+    """Write arrays as a Kaldi archive, whole or not at all.
+
+    Args:
+        path: The archive.
+        arrays: By utterance id.
+        dtype: What they become: `np.int32` for tokens, `np.float32` for mels.
 
     Returns:
         The byte offset of every utterance: `<path>:<offset>` is its scp entry.
@@ -33,7 +40,7 @@ def write_ark(path: PathLike, tokens: Mapping[str, np.ndarray]) -> Dict[str, int
 
     with atomic_path(path) as aside:
         scp = aside.with_name(aside.name + ".scp")
-        arrays = {utt: np.asarray(t, dtype=np.int32) for utt, t in tokens.items()}
+        arrays = {utt: np.asarray(a, dtype=dtype) for utt, a in arrays.items()}
         try:
             kaldiio.save_ark(str(aside), arrays, scp=str(scp))
             lines = scp.read_text(encoding="utf-8").splitlines()

@@ -38,6 +38,12 @@ class Buzz:
 
     fs = FS
 
+    def __init__(self, mel):
+        self.mel = mel
+
+    def batch(self, mels):
+        return [self(mel) for mel in mels]
+
     def __call__(self, mel):
         loudness = mel.mean(-1).repeat_interleave(HOP)
         return loudness.tanh() * torch.sin(torch.arange(len(loudness)) / 10)
@@ -57,7 +63,7 @@ def make_tokenizer(levels=(3, 3, 3)):
         frames_per_token=4,
         ctc_weight=0.0,
     ).eval()
-    return SpeechTokenizer(model, vocoder=Buzz())
+    return SpeechTokenizer(model, vocoder=Buzz(feats.get_parameters()))
 
 
 def make_model():

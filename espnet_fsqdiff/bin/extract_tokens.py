@@ -7,16 +7,11 @@ A job that was killed goes on where it was when started again.
 import argparse
 import logging
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional, Tuple
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.bin.jobs import add_job_arguments, check_job
 from espnet_fsqdiff.errors import InputError
-
-
-def _bool(value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{value}: give true or false")
-    return value.lower() == "true"
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,8 +19,18 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--train_config", type=Path, required=True)
-    parser.add_argument("--model_file", type=Path, required=True)
+    parser.add_argument(
+        "--tokenizer",
+        choices=["fsqdiff", "cosyvoice2"],
+        default="fsqdiff",
+        help="one that was trained here (default), or CosyVoice 2's; its tokens have "
+        "no durations",
+    )
+    parser.add_argument("--train_config", type=Path, help="its config.yaml")
+    parser.add_argument("--model_file", type=Path, help="its weights")
+    parser.add_argument(
+        "--onnx_file", type=Path, help="speech_tokenizer_v2.onnx, for cosyvoice2"
+    )
     parser.add_argument(
         "--data_dirs",
         type=Path,
@@ -39,28 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
         required=True,
         help="a directory for each data directory is made in it",
     )
-    parser.add_argument("--num_jobs", type=int, default=1, help="(default: 1)")
-    parser.add_argument("--job", type=int, default=1, help="from 1 (default: 1)")
-    parser.add_argument(
-        "--merge",
-        type=_bool,
-        default=False,
-        help="join what the jobs made instead of making it (default: false)",
-    )
-    parser.add_argument("--batch_size", type=int, default=16, help="(default: 16)")
-    parser.add_argument(
-        "--chunk_size",
-        type=int,
-        default=100,
-        help="utterances that are written, and lost to a kill, together; the same "
-        "for all jobs and the merge (default: 100)",
-    )
-    parser.add_argument(
-        "--device", default="cpu", help="cpu, cuda or cuda:1 (default: cpu)"
-    )
-    parser.add_argument(
-        "--num_threads", type=int, default=1, help="of each job (default: 1)"
-    )
+    add_job_arguments(parser)
     return parser
 
 
@@ -69,17 +53,13 @@ def extract(args: argparse.Namespace, load_tokenizer: Callable[..., Any]) -> Non
 
     Args:
         args: What `get_parser` gives.
-        load_tokenizer: `SpeechTokenizer.from_pretrained`, or what is like it.
+        load_tokenizer: `tokenizer.load_tokenizer`, or what is like it.
     """
     from espnet_fsqdiff.extraction import merge, model_key, plan, run_job
 
-    for name in ("num_jobs", "batch_size", "chunk_size", "num_threads"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name} {getattr(args, name)}: give at least 1")
-    if not 1 <= args.job <= args.num_jobs:
-        raise InputError(f"--job {args.job}: give 1 to --num_jobs {args.num_jobs}")
+    check_job(args)
     # Padding in a batch may move a rounding, so the batch size counts too.
-    key = f"{model_key(args.train_config, args.model_file)} {args.batch_size}"
+    key = f"{model_key(*_model_files(args))} {args.batch_size}"
     chunks = plan(args.data_dirs, args.output_root, args.num_jobs, key, args.chunk_size)
     if args.merge:
         merge(chunks)
@@ -89,21 +69,34 @@ def extract(args: argparse.Namespace, load_tokenizer: Callable[..., Any]) -> Non
         import torch
 
         torch.set_num_threads(args.num_threads)
-        return load_tokenizer(args.train_config, args.model_file, device=args.device)
+        return load_tokenizer(*_model_files(args), device=args.device)
 
     run_job(chunks, args.job, load, args.batch_size)
 
 
-def _from_pretrained(train_config: Path, model_file: Path, device: str):
-    from espnet_fsqdiff.tokenizer import SpeechTokenizer
+def _model_files(args: argparse.Namespace) -> Tuple[Optional[Path], Path]:
+    """The tokenizer's configuration, None for CosyVoice 2's, and its weights."""
+    ours = ("train_config", "model_file")
+    wanted = ours if args.tokenizer == "fsqdiff" else ("onnx_file",)
+    for name in (*ours, "onnx_file"):
+        if (getattr(args, name) is not None) != (name in wanted):
+            said = "is missing" if name in wanted else "does not belong"
+            raise InputError(f"--tokenizer {args.tokenizer}: --{name} {said}")
+    if args.tokenizer == "fsqdiff":
+        return args.train_config, args.model_file
+    return None, args.onnx_file
 
-    return SpeechTokenizer.from_pretrained(train_config, model_file, device=device)
+
+def _load(train_config: Optional[Path], model_file: Path, device: str):
+    from espnet_fsqdiff.tokenizer import load_tokenizer
+
+    return load_tokenizer(train_config, model_file, device)
 
 
 def main(cmd=None) -> None:
     """Run the command."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    extract(get_parser().parse_args(cmd), _from_pretrained)
+    extract(get_parser().parse_args(cmd), _load)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.data.audio import Notices, read_audio, resample
-from espnet_fsqdiff.data.datadir import DataDir, write_table
+from espnet_fsqdiff.data.datadir import DataDir, read_table, write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 
@@ -45,6 +45,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input_root", default="data", help="holds the sets")
     parser.add_argument("--output_root", default="dump/raw/org")
     parser.add_argument("--sets", nargs="+", required=True, help="names of the sets")
+    parser.add_argument(
+        "--keep_as_in",
+        help="directory of sets of the same names: their utterances alone",
+    )
     parser.add_argument("--fs", type=int, default=16000, help="sampling rate in Hz")
     parser.add_argument("--audio_format", choices=["flac", "wav"], default="flac")
     parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
@@ -85,6 +89,15 @@ def format_set(args: argparse.Namespace, name: str, pool, notices: Notices) -> N
     from tqdm import tqdm
 
     data = DataDir.read(Path(args.input_root) / name)
+    if args.keep_as_in is not None:
+        wanted = read_table(Path(args.keep_as_in) / name / "wav.scp")
+        unknown = [utt for utt in wanted if utt not in data.wav]
+        if unknown:
+            raise InputError(
+                f"{args.keep_as_in}/{name}: {unknown[0]} is not in {args.input_root}/"
+                f"{name}; run stages 2 and 3 again"
+            )
+        data = data.subset(wanted)
     target_dir = Path(args.output_root) / name
     jobs = [
         Job(

@@ -22,6 +22,14 @@ def get_parser() -> argparse.ArgumentParser:
         "--tokenizer_config", required=True, help="config.yaml of the tokenizer"
     )
     parser.add_argument("--tokenizer_file", required=True, help="its weights")
+    parser.add_argument(
+        "--token2mel_config", help="config.yaml of token to mel, if there is one"
+    )
+    parser.add_argument("--token2mel_file", help="its weights")
+    parser.add_argument(
+        "--vocoder_config", help="config.yaml of a trained vocoder, if there is one"
+    )
+    parser.add_argument("--vocoder_file", help="its weights")
     parser.add_argument("--duration_file", help="duration.yaml")
     parser.add_argument("--inference_config", help="decoding options, yaml")
     parser.add_argument("--readme", help="model card, README.md")

@@ -14,135 +14,22 @@ spoken is named and left out, and the exit status is 2.
 import argparse
 import contextlib
 import logging
-import math
-import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
+from espnet_fsqdiff.bin import tts_options
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.bin.tts_options import SPEECH_OPTIONS, given
+from espnet_fsqdiff.chain_options import CHAIN_OPTIONS, FILE_OPTIONS
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.progress import Progress
-
-# Options of Text2Speech's calls, as they are named there and here.
-SPEECH_OPTIONS = (
-    "speed",
-    "num_steps",
-    "guidance_scale",
-    "temperature",
-    "num_takes",
-    "seed",
-    "prompt_wav",
-    "prompt_text",
-)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str):
-        raise InputError(f"{message}; see --help")
-
-
-def _number(kind: Callable, least: float, most: float = math.inf) -> Callable:
-    """The type of an argument: a number within a range, ends included."""
-
-    def convert(text: str):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            span = (
-                f"at least {least:g}" if most == math.inf else f"{least:g} to {most:g}"
-            )
-            name = "whole number" if kind is int else "number"
-            raise argparse.ArgumentTypeError(f"{text!r} is no {name} of {span}")
-        return value
-
-    return convert
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = _Parser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "text", nargs="*", help="what to say; - reads it from standard input"
-    )
-    parser.add_argument("--text_file", help="UTF-8 text to say; - is standard input")
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o", "--output", type=Path, help="one file of the whole text: .wav, .flac, ..."
-    )
-    group.add_argument(
-        "--output_dir", type=Path, help="one .wav for each line, or each text given"
-    )
-    group.add_argument("--quiet", action="store_true", help="say nothing but errors")
-    group = parser.add_argument_group("voice")
-    group.add_argument(
-        "--model",
-        help="packed zip, its unpacked directory, hub tag or name of a voice in the "
-        "box (default: the first of --list_models)",
-    )
-    group.add_argument(
-        "--list_models", action="store_true", help="print the voices in the box"
-    )
-    group.add_argument("--prompt_wav", help="audio of a speaker to speak like")
-    group.add_argument("--prompt_text", help="what is said in --prompt_wav")
-    group = parser.add_argument_group(
-        "speech", "what is not given is as the voice was packed"
-    )
-    group.add_argument(
-        "--speed", type=_number(float, 0.25, 4), help="2 is twice as fast"
-    )
-    group.add_argument(
-        "--num_steps", type=_number(int, 1, 1000), help="steps of the diffusion"
-    )
-    group.add_argument(
-        "--guidance_scale", type=_number(float, 0, 100), help="weight of the text"
-    )
-    group.add_argument(
-        "--temperature", type=_number(float, 0, 100), help="divides the logits"
-    )
-    group.add_argument(
-        "--num_takes", type=_number(int, 1, 64), help="draw so many, keep the best"
-    )
-    group.add_argument(
-        "--seed", type=_number(int, 0, 2**31 - 1), help="of what is random"
-    )
-    group = parser.add_argument_group("machine")
-    group.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1")
-    group.add_argument("--backend", default="torch", choices=["torch", "onnx"])
-    group.add_argument(
-        "--batch_size",
-        type=_number(int, 1, 1024),
-        default=8,
-        help="sentences or lines spoken at once (default: 8)",
-    )
-    group = parser.add_argument_group("local page")
-    group.add_argument(
-        "--serve", action="store_true", help="speak on a web page until Ctrl-C"
-    )
-    group.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1)")
-    group.add_argument(
-        "--port", type=_number(int, 0, 65535), default=7860, help="(default: 7860)"
-    )
-    group.add_argument(
-        "--max_chars",
-        type=_number(int, 1, 100_000),
-        default=2000,
-        help="longest text of a request (default: 2000)",
-    )
-    group.add_argument(
-        "--max_waiting",
-        type=_number(int, 1, 1000),
-        default=8,
-        help="requests under way or waiting; more are refused (default: 8)",
-    )
-    return parser
+    return tts_options.get_parser(__doc__)
 
 
 def main(cmd: Optional[List[str]] = None) -> None:
@@ -152,16 +39,19 @@ def main(cmd: Optional[List[str]] = None) -> None:
         format="fsqdiff-tts: %(message)s",
         level=logging.ERROR if args.quiet else logging.WARNING,
     )
+    chain = given(args, CHAIN_OPTIONS)
     if args.list_models:
         _list_models()
     elif args.serve:
-        _check_serve(args)
+        tts_options.check_serve(args)
         from espnet_fsqdiff.serve import serve
 
         models = _short_names(_voice_names(args.model))
         serve(
             list(models),
-            lambda name: load(models[name], args.device, args.backend, args.batch_size),
+            lambda name: load(
+                models[name], args.device, args.backend, args.batch_size, chain
+            ),
             host=args.host,
             port=args.port,
             max_chars=args.max_chars,
@@ -169,10 +59,10 @@ def main(cmd: Optional[List[str]] = None) -> None:
             quiet=args.quiet,
         )
     else:
-        _check(args)
+        tts_options.check(args)
         model = _voice_names(args.model)[0]
         progress = Progress(args.quiet)
-        tts = load(model, args.device, args.backend, args.batch_size)
+        tts = load(model, args.device, args.backend, args.batch_size, chain)
         progress.loaded(model)
         if args.output is not None:
             _speak_joined(tts, args, progress)
@@ -180,8 +70,21 @@ def main(cmd: Optional[List[str]] = None) -> None:
             _speak_folder(tts, model, args, progress)
 
 
-def load(model: str, device: str, backend: str, batch_size: int) -> Any:
+def load(
+    model: str,
+    device: str,
+    backend: str,
+    batch_size: int,
+    chain: Optional[Dict[str, Any]] = None,
+) -> Any:
     """Load a voice.
+
+    Args:
+        model: See `--model`.
+        device: See `--device`.
+        backend: See `--backend`.
+        batch_size: See `--batch_size`.
+        chain: `CHAIN_OPTIONS` that were given.
 
     Raises:
         InputError: There is none of that name, it is damaged, there is no such device,
@@ -208,7 +111,11 @@ def load(model: str, device: str, backend: str, batch_size: int) -> Any:
     # What ESPnet prints when it is imported is nothing for users.
     with contextlib.redirect_stdout(None):
         return Text2Speech.from_pretrained(
-            model, device=device, backend=backend, batch_size=batch_size
+            model,
+            device=device,
+            backend=backend,
+            batch_size=batch_size,
+            **(chain or {}),
         )
 
 
@@ -245,45 +152,6 @@ def _list_models() -> None:
         print(f"{voice.name}\t{voice.path}\t{title}")
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Find what is wrong before the voice is loaded."""
-    if args.text and args.text_file is not None:
-        raise InputError("give the text or --text_file, not both")
-    if not args.text and args.text_file is None:
-        raise InputError(
-            'no text: give it ("Hello there."), or --text_file FILE, or - for standard '
-            "input"
-        )
-    if (args.output is None) == (args.output_dir is None):
-        raise InputError("say where the speech goes: -o FILE.wav or --output_dir DIR")
-    if args.output is not None and args.output.is_dir():
-        raise InputError(f"-o {args.output}: it is a directory; name a file in it")
-    if args.text == ["-"]:
-        args.text, args.text_file = [], "-"
-    for option in ("text_file", "prompt_wav"):
-        path = getattr(args, option)
-        if path in (None, "-"):
-            continue
-        if not Path(path).is_file():
-            raise InputError(f"--{option} {path}: no such file")
-        if not os.access(path, os.R_OK):
-            raise InputError(f"--{option} {path}: you may not read it")
-    if args.prompt_text is not None and args.prompt_wav is None:
-        raise InputError("--prompt_text needs --prompt_wav, the audio that it is of")
-
-
-def _check_serve(args: argparse.Namespace) -> None:
-    given = ("text", "text_file", "output", "output_dir", *SPEECH_OPTIONS)
-    for option in given:
-        if getattr(args, option) not in (None, []):
-            raise InputError(f"{option} does not go with --serve; give it on the page")
-
-
-def _options(args: argparse.Namespace) -> Dict[str, Any]:
-    given = {name: getattr(args, name) for name in SPEECH_OPTIONS}
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def _speak_joined(tts: Any, args: argparse.Namespace, progress: Progress) -> None:
     from espnet_fsqdiff.joining import write_joined
     from espnet_fsqdiff.speech_files import read_blocks, writing
@@ -300,7 +168,7 @@ def _speak_joined(tts: Any, args: argparse.Namespace, progress: Progress) -> Non
 
     progress.start(total, "B", scale=True)
     with writing(args.output):
-        parts = tts.stream(counted(), **_options(args))
+        parts = tts.stream(counted(), **given(args, SPEECH_OPTIONS))
         seconds = write_joined(
             args.output,
             parts,
@@ -315,9 +183,10 @@ def _speak_folder(
 ) -> None:
     from espnet_fsqdiff import speech_files
 
-    options = _options(args)
+    options = given(args, SPEECH_OPTIONS)
     folder = speech_files.SpeechFolder(
-        args.output_dir, _settings(model, args.backend, options)
+        args.output_dir,
+        _settings(model, args.backend, {**options, **given(args, CHAIN_OPTIONS)}),
     )
     kept = made = faults = 0
 
@@ -377,8 +246,9 @@ def _settings(model: str, backend: str, options: Dict[str, Any]) -> Dict[str, An
     path = Path(paths.get(model, model))
     settings = {**options, "backend": backend, "version": espnet_fsqdiff.__version__}
     settings["model"] = digest(path) if path.exists() else model
-    if "prompt_wav" in options:
-        settings["prompt_wav"] = digest(options["prompt_wav"])
+    for name in ("prompt_wav", *FILE_OPTIONS):
+        if name in options:
+            settings[name] = digest(options[name])
     return settings
 
 

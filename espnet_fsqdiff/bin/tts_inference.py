@@ -5,7 +5,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from espnet_fsqdiff.bin.chain_arguments import (
+    add_token2mel_arguments,
+    add_vocoder_arguments,
+)
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
 from espnet_fsqdiff.espnet_check import require_espnet
 
 
@@ -24,8 +29,10 @@ def get_parser():
         help="config.yaml of cdcd_train or token_lm_train",
     )
     group.add_argument("--model_file", required=True)
-    group.add_argument("--tokenizer_config", required=True)
-    group.add_argument("--tokenizer_file", required=True)
+    group.add_argument("--tokenizer_config", help="None for CosyVoice 2's tokenizer")
+    group.add_argument(
+        "--tokenizer_file", required=True, help="Weights, or speech_tokenizer_v2.onnx"
+    )
     group.add_argument("--duration_file", required=True)
     group.add_argument("--data_dir", required=True, help="Directory with a file text")
     group.add_argument(
@@ -67,10 +74,12 @@ def get_parser():
     )
     group.add_argument("--speed", type=float, default=1.0)
     group.add_argument("--seed", type=int, default=0)
-    group.add_argument("--vocoder", default="griffin_lim")
-    group.add_argument("--vocoder_conf", action=NestedDictAction, default={})
     group.add_argument("--batch_size", type=int, default=8)
     group.add_argument("--ngpu", type=int, default=0)
+    group.add_argument("--backend", default="torch", choices=["torch", "onnx"])
+    group.add_argument("--onnx_dir", help="Of export_onnx, for backend onnx")
+    add_token2mel_arguments(parser)
+    add_vocoder_arguments(parser)
     return parser
 
 
@@ -95,13 +104,14 @@ def main(cmd: Optional[List[str]] = None) -> None:
         args.tokenizer_config,
         args.tokenizer_file,
         args.duration_file,
-        vocoder=args.vocoder,
-        vocoder_conf=args.vocoder_conf,
         device="cuda" if args.ngpu else "cpu",
+        backend=args.backend,
+        onnx_dir=args.onnx_dir,
         speed=args.speed,
         seed=args.seed,
         compile=args.compile,
         normalizer=args.normalizer,
+        **{name: getattr(args, name) for name in CHAIN_OPTIONS},
         **{name: value for name, value in sampling.items() if value is not None},
     )
     texts = read_table(Path(args.data_dir) / "text")

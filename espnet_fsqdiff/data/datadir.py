@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, Mapping, Optional, Union
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Union
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
@@ -92,6 +92,9 @@ class DataDir:
 
     def __len__(self) -> int:
         return len(self.wav)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.wav)
 
     @classmethod
     def read(cls, path: Union[str, Path], check_audio: bool = True) -> "DataDir":

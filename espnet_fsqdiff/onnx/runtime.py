@@ -1,7 +1,7 @@
 """A voice's graphs in onnxruntime, in the places of the torch modules.
 
-Only what costs time runs there: the samplers, guidance, durations and the vocoder
-are the same, and so are noise, tokens and sound for a seed.
+Only what costs time runs there: the samplers, guidance, durations, Token2Mel and the
+vocoder are the same, and so are noise, tokens and sound for a seed.
 """
 
 import hashlib
@@ -254,7 +254,7 @@ def use_onnx(
 
     Args:
         model: `ESPnetCDCDModel` on the CPU; its network becomes an `OnnxNetwork`.
-        tokenizer: `SpeechTokenizer`; its mel decoder becomes an `OnnxMelDecoder`.
+        tokenizer: `SpeechTokenizer`; its mel decoder decodes by an `OnnxMelDecoder`.
             Its encoder and recognition head, for prompts and takes, stay torch's.
         lays_text: Whether text is laid over the frames by durations.
         folder: Of the graphs.
@@ -270,8 +270,11 @@ def use_onnx(
             "backend onnx is for diffusion decoders, this is a language model; take "
             "backend torch"
         )
+    if tokenizer.mel_decoder is None:
+        raise InputError("backend onnx is for tokenizers of this package alone")
     facts = facts_of(model.ema.network, tokenizer.model, lays_text)
     graphs = load_graphs(folder, facts, sources)
     network = OnnxNetwork(graphs, model.ema.network.head, facts)
     model.network = model.ema.network = network
-    tokenizer.mel_decoder = OnnxMelDecoder(graphs["mel_decoder"], facts.num_codes)
+    decode = OnnxMelDecoder(graphs["mel_decoder"], facts.num_codes)
+    tokenizer.mel_decoder.decode = decode

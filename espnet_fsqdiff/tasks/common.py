@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from espnet_fsqdiff.text.tokenizer import (
     read_token_list,
 )
 from espnet_fsqdiff.text_to_token import TextToToken
+
+States = Dict[str, torch.Tensor]
 
 
 class FollowedModel(AbsESPnetModel):
@@ -108,9 +110,13 @@ def build_text_tokenizer(args: argparse.Namespace) -> TextTokenizer:
 
 
 class Preprocessor:
-    """Text to symbol ids; anything else is handed on, checked."""
+    """Text to symbol ids; anything else is handed on, checked.
 
-    def __init__(self, text_tokenizer: TextTokenizer):
+    Args:
+        text_tokenizer: Turns text into symbol ids; None where there is no text.
+    """
+
+    def __init__(self, text_tokenizer: Optional[TextTokenizer] = None):
         self.text_tokenizer = text_tokenizer
 
     def __call__(
@@ -160,6 +166,7 @@ def load_model(
     config_file: Union[str, Path],
     model_file: Union[str, Path],
     device: str = "cpu",
+    select: Callable[[States], States] = lambda states: states,
 ) -> Tuple[torch.nn.Module, argparse.Namespace]:
     """Build a trained model, refusing a file whose keys or shapes do not fit.
 
@@ -171,6 +178,7 @@ def load_model(
         config_file: The configuration it was trained with.
         model_file: Its weights.
         device: Where to put it.
+        select: What of the weights the model consists of, by its own names.
 
     Returns:
         The model in eval mode on `device`, and its training configuration.
@@ -191,7 +199,8 @@ def load_model(
             "use that one, or train the model again"
         ) from None
     expected = model.state_dict()
-    states = completed(read_states(model_file, "train the model"), expected)
+    states = select(read_states(model_file, "train the model"))
+    states = completed(states, expected)
     check_keys(states, expected, model_file)
     model.load_state_dict(states)
     return model.to(device).eval(), args

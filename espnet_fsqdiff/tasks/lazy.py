@@ -9,13 +9,16 @@ that ESPnet asks for, and the task proper is made of it when it is first asked f
 from typing import Callable
 
 
-def task_of(module: str, name: str, builder: type) -> Callable[[str], type]:
+def task_of(
+    module: str, name: str, builder: type, trainer: str = "ResumableTrainer"
+) -> Callable[[str], type]:
     """Make the `__getattr__` of a module whose attribute `name` is the task.
 
     Args:
         module: Name of the module.
         name: Name of the task.
         builder: What it is made of.
+        trainer: Its trainer, a class of `tasks.trainer`.
     """
 
     def get(asked: str) -> type:
@@ -25,12 +28,12 @@ def task_of(module: str, name: str, builder: type) -> Callable[[str], type]:
 
         from espnet2.tasks.abs_task import AbsTask
 
-        from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+        from espnet_fsqdiff.tasks import trainer as trainers
 
         entries = {
             "__module__": module,
             "__doc__": builder.__doc__,
-            "trainer": ResumableTrainer,
+            "trainer": getattr(trainers, trainer),
         }
         task = type(AbsTask)(name, (builder, AbsTask), entries)
         # Found there from now on, also by pickle in the processes of a training.

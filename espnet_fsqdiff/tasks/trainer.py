@@ -1,5 +1,6 @@
-"""ESPnet's trainer, made to survive being killed while it writes."""
+"""ESPnet's trainers, made to survive being killed while they write."""
 
+import argparse
 import datetime
 import logging
 import os
@@ -9,7 +10,8 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 import torch
-from espnet2.train.trainer import Trainer
+from espnet2.train.gan_trainer import GANTrainer
+from espnet2.train.trainer import Trainer, TrainerOptions
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
@@ -40,8 +42,8 @@ def read_checkpoint(path: Path, map_location: str = "cpu") -> Optional[Dict[str,
         return None
 
 
-class ResumableTrainer(Trainer):
-    """Trainer that always leaves one whole checkpoint.
+class Resumable:
+    """What makes a trainer always leave one whole checkpoint; goes before it.
 
     ESPnet writes `checkpoint.pth` and then `<epoch>epoch.pth` in place, so that
     a process killed meanwhile loses the run. Here the last checkpoint is moved
@@ -125,3 +127,36 @@ class ResumableTrainer(Trainer):
         )
         if is_main and checkpoint.exists():
             os.replace(checkpoint, checkpoint.with_name(PREVIOUS))
+
+
+class ResumableTrainer(Resumable, Trainer):
+    """ESPnet's trainer, resumable."""
+
+
+class GeneratorValidation(GANTrainer):
+    """GAN trainer that validates the generator alone, as any other model."""
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> TrainerOptions:
+        """Refuse what ESPnet's GAN trainer would fail on in the first step.
+
+        Raises:
+            InputError: Naming the option.
+        """
+        refused = dict(accum_grad=1, grad_noise=False, skip_discriminator_prob=0)
+        for option, value in refused.items():
+            if getattr(args, option) != value:
+                raise InputError(
+                    f"{option} is not for the training of a vocoder; leave it at "
+                    f"{value}"
+                )
+        return super().build_options(args)
+
+    @classmethod
+    def validate_one_epoch(cls, **kwargs) -> None:
+        """Past `GANTrainer`, which would also give the discriminators a turn."""
+        super(GANTrainer, cls).validate_one_epoch(**kwargs)
+
+
+class ResumableGANTrainer(Resumable, GeneratorValidation):
+    """ESPnet's GAN trainer, resumable."""

@@ -1,7 +1,8 @@
 """A trained speech tokenizer for use from Python."""
 
+from functools import cached_property
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -10,8 +11,13 @@ from torch.nn.utils.rnn import pad_sequence
 from espnet_fsqdiff.data.audio import check_wave, resample
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
-from espnet_fsqdiff.token2wav import Vocoder, build_vocoder
+from espnet_fsqdiff.token2wav import MelDecoder, TokenToWave, Vocoder, build_vocoder
 from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel
+
+if TYPE_CHECKING:
+    from espnet_fsqdiff.token2wav.external.cosyvoice2_tokenizer import (
+        CosyVoice2Tokenizer,
+    )
 
 Wave = Union[np.ndarray, torch.Tensor]
 
@@ -23,11 +29,10 @@ class SpeechTokenizer:
         model: The network, in eval mode.
         text_tokenizer: Turns text into the symbols of the recognition head;
             None if there is no such head.
-        vocoder: Makes decoded mels audible.
+        vocoder: Makes decoded mels audible; Griffin-Lim by default.
 
     Attributes:
-        mel_decoder: Tokens (B, T) of lengths (B,) to log-mels; the network's, or
-            another backend's of the same network.
+        mel_decoder: Tokens to log-mels, by the network or another backend.
         fs: Sampling rate in Hz that the network works at.
         rate_hz: Tokens a second.
         num_codes: Codebook size K.
@@ -41,10 +46,10 @@ class SpeechTokenizer:
         vocoder: Optional[Vocoder] = None,
     ):
         self.model = model
-        self.mel_decoder: Callable[..., torch.Tensor] = model.decode
+        self.mel_decoder = MelDecoder(model)
         self.text_tokenizer = text_tokenizer
+        self._vocoder = vocoder
         mel = model.feats_extract.get_parameters()
-        self.vocoder = vocoder or build_vocoder("griffin_lim", mel)
         self.fs = int(mel["fs"])
         self.rate_hz = self.fs / mel["n_shift"] / model.frames_per_token
         self.num_codes = model.quantizer.num_codes
@@ -145,13 +150,40 @@ class SpeechTokenizer:
         wav = np.pad(wav, (0, max(0, shortest - wav.size)))
         return torch.from_numpy(wav).to(self.device)
 
+    @cached_property
+    def chain(self) -> TokenToWave:
+        """What `decode` goes through: the network's mel decoder and the vocoder."""
+        vocoder = self._vocoder or build_vocoder("griffin_lim", self.mel_decoder.mel)
+        return TokenToWave(self.mel_decoder, vocoder)
+
     def decode(self, tokens: Union[np.ndarray, torch.Tensor]) -> torch.Tensor:
         """Tokens (T,) to a wave (L,), float32."""
-        return self.vocoder(self.decode_mel(tokens))
+        return self.chain([tokens])[0].wave
 
-    @torch.no_grad()
     def decode_mel(self, tokens: Union[np.ndarray, torch.Tensor]) -> torch.Tensor:
         """Tokens (T,) to a log-mel (T * frames_per_token, n_mels), base 10."""
-        tokens = torch.as_tensor(tokens).long().to(self.device)
-        lengths = torch.tensor([tokens.numel()], device=self.device)
-        return self.mel_decoder(tokens[None], lengths)[0].float()
+        return self.chain.mels([tokens])[0]
+
+
+def load_tokenizer(
+    train_config: Optional[Union[str, Path]],
+    model_file: Union[str, Path],
+    device: str = "cpu",
+) -> Union[SpeechTokenizer, "CosyVoice2Tokenizer"]:
+    """A tokenizer of this package, or CosyVoice 2's.
+
+    Args:
+        train_config: Its config.yaml; None for CosyVoice 2's.
+        model_file: Its weights, or `speech_tokenizer_v2.onnx`.
+        device: Where to run; CosyVoice 2's runs on the CPU.
+
+    Raises:
+        InputError: If a file is missing or no such thing.
+    """
+    if train_config is not None:
+        return SpeechTokenizer.from_pretrained(train_config, model_file, device=device)
+    from espnet_fsqdiff.token2wav.external.cosyvoice2_tokenizer import (
+        CosyVoice2Tokenizer,
+    )
+
+    return CosyVoice2Tokenizer(model_file)

@@ -98,3 +98,18 @@ def test_resampled_full_scale_is_clipped(recipe):
     job = module.Job("u", recipe / "train_0.wav", recipe / "out.flac", 16000)
     assert module.format_one(job) == module.Done(16000, 1, 24000, False)
     assert np.abs(soundfile.read(recipe / "out.flac")[0]).max() <= 1.0
+
+
+def test_only_the_utterances_of_other_sets(recipe):
+    for name in ("train", "test"):
+        kept = DataDir.read(f"data/{name}").subset([f"{name}_1", f"{name}_3"])
+        kept.write(recipe / "dump/raw" / name)
+    run("--keep_as_in", "dump/raw", "--output_root", "dump/raw_8000", "--fs", "8000")
+    for name in ("train", "test"):
+        out = DataDir.read(f"dump/raw_8000/{name}")
+        assert list(out.wav) == [f"{name}_1", f"{name}_3"]
+        assert all(soundfile.info(path).samplerate == 8000 for path in out.wav.values())
+    with open("dump/raw/train/wav.scp", "a") as f:
+        f.write("train_9 x.wav\n")
+    with pytest.raises(InputError, match="dump/raw/train: train_9 is not in data/trai"):
+        run("--keep_as_in", "dump/raw")

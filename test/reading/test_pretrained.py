@@ -23,7 +23,7 @@ def load(path, **options):
 def test_a_pack_and_its_folder_say_the_same(voice, cache, tmp_path, tts):
     loaded = load(str(voice.pack), num_steps=3)
     assert loaded.sampling.num_steps == 3 and loaded.sampling.guidance_scale == 0.5
-    assert loaded.batch_size == 4 and loaded.vocoder.num_iters == 1
+    assert loaded.batch_size == 4 and loaded.chain.vocoder.num_iters == 1
     (folder,) = cache.iterdir()
     assert cache.stat().st_mode & 0o77 == 0
     stamp = (folder / "package.yaml").stat().st_ino

@@ -19,18 +19,20 @@ def task_of(path):
     from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
     from espnet_fsqdiff.tasks.token2mel import Token2MelTask
     from espnet_fsqdiff.tasks.token_lm import TokenLMTask
+    from espnet_fsqdiff.tasks.vocoder import VocoderTask
 
     tasks = dict(
         cdcd=CDCDTask,
         lm=TokenLMTask,
         token2mel=Token2MelTask,
         tokenizer=FSQTokenizerTask,
+        vocoder=VocoderTask,
     )
     return tasks[path.name.split("_")[1].removesuffix(".yaml")]
 
 
 # These read no text.
-TEXTLESS = ("token2mel",)
+TEXTLESS = ("token2mel", "vocoder")
 
 
 def test_there_are_configurations():

@@ -21,8 +21,11 @@ class Tone:
     fs = 16000
     tokenizer = types.SimpleNamespace(rate_hz=25.0)
 
-    def __init__(self, model="tone", device="cpu", backend="torch", batch_size=8):
+    def __init__(
+        self, model="tone", device="cpu", backend="torch", batch_size=8, **chain
+    ):
         self.loaded = (model, device, backend)
+        self.chain = chain
         self.batch_size = batch_size
         self.calls = []
 

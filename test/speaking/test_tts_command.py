@@ -71,6 +71,33 @@ def test_options_reach_the_voice(tone, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
+def test_another_chain_from_tokens_to_waves(tone, tmp_path, capsys):
+    for name in ("v.yaml", "v.pth"):
+        (tmp_path / name).write_text(name)
+    cmd = ["abc", "--output_dir", str(tmp_path / "d"), "--quiet"]
+    chain = ["--vocoder_train_config", str(tmp_path / "v.yaml"), "--vocoder_file"]
+    chain += [str(tmp_path / "v.pth"), "--token2mel_conf", "{num_steps: 3}"]
+    tts.main([*cmd, *chain])
+    assert tone[0].chain == dict(
+        vocoder_train_config=str(tmp_path / "v.yaml"),
+        vocoder_file=str(tmp_path / "v.pth"),
+        token2mel_conf=dict(num_steps=3),
+    )
+    assert tone[0].calls == [(["abc"], {})]
+    # What an earlier run made with the same files is kept, and with no others.
+    tts.main([*cmd, *chain])
+    assert tone[1].calls == []
+    (tmp_path / "v.pth").write_text("other weights")
+    tts.main([*cmd, *chain])
+    assert tone[2].calls == [(["abc"], {})]
+    tts.main([*cmd, "--vocoder", "griffin_lim", "--vocoder_conf", "{num_iters: 2}"])
+    assert tone[3].chain == dict(vocoder="griffin_lim", vocoder_conf=dict(num_iters=2))
+    with pytest.raises(InputError, match="--vocoder_file .*none: no such file"):
+        tts.main([*cmd, "--vocoder_file", str(tmp_path / "none")])
+    with pytest.raises(InputError, match="--vocoder_conf: '3' is no yaml of options"):
+        tts.main([*cmd, "--vocoder_conf", "3"])
+
+
 def test_long_text_is_read_in_blocks(tone, tmp_path, monkeypatch):
     monkeypatch.setattr(speech_files, "_BLOCK_CHARS", 1000)
     path = tmp_path / "book.txt"

@@ -58,7 +58,19 @@ decoder=cdcd          # cdcd (diffusion) or lm (language model)
 train_config=conf/train_cdcd.yaml
 train_args=           # further options of cdcd_train or token_lm_train
 tag=                  # name of its directory; by default that of the config
-vocoder_config=       # token-to-wave training; none: Griffin-Lim
+
+# Token to wave (stage 11); without any: the tokenizer's mel decoder and Griffin-Lim
+token2mel_config=     # trains flow matching from tokens to mels
+token2mel_args=       # further options of token2mel_train
+token2mel_tag=        # name of its directory; by default that of the config
+token2mel_model=valid.loss.ave.pth
+vocoder_config=       # trains a vocoder on true mels
+vocoder_args=         # further options of vocoder_train
+vocoder_tag=          # name of its directory; by default that of the config
+vocoder_model=valid.mel_loss.ave.pth
+vocoder_finetune_config= # tunes it to the mels that are made of true tokens
+vocoder_finetune_args= # further options of vocoder_train
+wave_fs=              # sampling rate in Hz of the waves to learn from; by default --fs
 
 # Synthesis, scoring, release
 inference_config=conf/decode.yaml
@@ -86,7 +98,7 @@ Stages:
    8 duration table       frames a text token takes
    9 diffusion statistics lengths (of either decoder)
   10 diffusion training   text to tokens, or the language model's training
-  11 token-to-wave        trained with --vocoder_config alone
+  11 token-to-wave        trained with --token2mel_config, --vocoder_config
   12 synthesis            of the test sets, from text and from true tokens
   13 scoring              and the report
   14 pack                 the model in one file
@@ -110,7 +122,8 @@ run_args=("$@")
 . ./cmd.sh || exit 2
 export python
 
-for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_examples; do
+for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_examples \
+    ${wave_fs:+wave_fs}; do
     [[ "${!number}" =~ ^[0-9]+$ ]] || die "option --${number} is a number, not '${!number}'"
 done
 
@@ -324,13 +337,7 @@ stage_10() {
         --resume true --output_dir "${decoder_exp}" "${decoder_opts[@]}" ${train_args}
 }
 
-stage_11() {
-    if [ -z "${vocoder_config}" ]; then
-        log "No --vocoder_config is given: waves are made by Griffin-Lim"
-        return
-    fi
-    die "--vocoder_config ${vocoder_config}: there is no vocoder training yet; leave it out"
-}
+. utils/token2wav.sh
 
 model_opts=(
     --train_config "${decoder_exp}/config.yaml"
@@ -342,6 +349,7 @@ need_models() {
     need 6 "${tokenizer_files[@]}"
     need 8 "${duration_exp}/duration.yaml"
     need 10 "${decoder_exp}/config.yaml" "${decoder_exp}/${inference_model}"
+    need_chain
 }
 
 stage_12() ( # in a shell of its own: the number of threads is for it alone
@@ -356,13 +364,14 @@ stage_12() ( # in a shell of its own: the number of threads is for it alone
         ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
             ${python} -m espnet_fsqdiff.bin.resynthesize \
             --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}" \
+            --inference_config "${inference_config}" "${chain_opts[@]}" \
             --tokens "${tokens}/${set}/tokens.scp" \
             --output_dir "${tokenizer_exp}/resynthesis/${set}" &
         local resynthesis=$!
         # shellcheck disable=SC2086
         ${decode_cmd} --gpu "${gpus}" "${inference_dir}/${set}/inference.log" \
             ${python} -m espnet_fsqdiff.bin.tts_inference \
-            --config "${inference_config}" "${model_opts[@]}" \
+            --config "${inference_config}" "${model_opts[@]}" "${chain_opts[@]}" \
             --data_dir "${raw}/${set}" --tokens_dir "${tokens}/${set}" \
             --output_dir "${inference_dir}/${set}" --ngpu "${gpus}" ${inference_args}
         wait "${resynthesis}"
@@ -398,7 +407,8 @@ stage_14() {
     local opts=(--licence "${licence}")
     [ ! -f "${model_card}" ] || opts+=(--readme "${model_card}")
     [ "${pack_precision}" = none ] || opts+=(--precision "${pack_precision}")
-    ${python} -m espnet_fsqdiff.bin.pack "${model_opts[@]}" "${opts[@]}" \
+    ${python} -m espnet_fsqdiff.bin.pack "${model_opts[@]}" "${chain_pack_opts[@]}" \
+        "${opts[@]}" \
         --inference_config "${inference_config}" --outpath "${packed}"
     log "The packed model: ${packed}"
 }

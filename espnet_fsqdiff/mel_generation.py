@@ -1,0 +1,151 @@
+"""Mels of true tokens, for a vocoder to be tuned to, in parallel jobs; see `shards`."""
+
+import hashlib
+import logging
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence
+
+import numpy as np
+
+from espnet_fsqdiff.data.datadir import write_table
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.shards import (
+    CHUNK_SIZE,
+    Chunk,
+    Chunks,
+    deal,
+    digest_file,
+    notes_of,
+    remove_strays,
+    unfinished,
+)
+from espnet_fsqdiff.token_io import read_tokens, write_ark
+
+
+def plan(
+    token_dirs: Sequence[Path],
+    output_root: Path,
+    num_jobs: int,
+    key: str,
+    chunk_size: int = CHUNK_SIZE,
+) -> Chunks:
+    """Deal the utterances of all sets to the jobs.
+
+    Args:
+        token_dirs: Directories with `tokens.scp`; their last names are the sets'.
+        output_root: The sets' mels go into directories of the same names here.
+        num_jobs: How many parts.
+        key: Digest of the mel maker and of the options that change its output.
+        chunk_size: Utterances in a chunk at most.
+
+    Returns:
+        Chunks by output directory; the `data` of a chunk are tokens (T,) by utterance.
+
+    Raises:
+        InputError: Tokens are missing or damaged, or two sets have one name.
+    """
+    chunks: Chunks = {}
+    for token_dir in token_dirs:
+        out = output_root / token_dir.name
+        if out in chunks:
+            raise InputError(f"{token_dir}: another set is called so too; rename one")
+        tokens = read_tokens(token_dir / "tokens.scp")
+        chunks[out] = []
+        for job, number, utts in deal(sorted(tokens), num_jobs, chunk_size):
+            part = {utt: tokens[utt] for utt in utts}
+            ark = out / f"mels.{job}.{number}.ark"
+            chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
+    return chunks
+
+
+def _chunk_key(key: str, tokens: Dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(key.encode())
+    for utt, row in tokens.items():
+        digest.update(f" {utt} {len(row)} ".encode() + row.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def run_job(
+    chunks: Chunks, job: int, load_chain: Callable[[], Any], batch_size: int = 16
+) -> None:
+    """Make the chunks of one job that are not there yet.
+
+    What is random of an utterance is seeded by its name.
+
+    Args:
+        chunks: The plan.
+        job: From 1.
+        load_chain: Returns a `TokenToWave`; called if there is work.
+        batch_size: Utterances in a batch.
+
+    Raises:
+        InputError: A token is outside the codebook; the message names it.
+    """
+    from tqdm import tqdm
+
+    todo, done, total = unfinished(chunks, job)
+    logging.info(f"job {job}: {total} utterances, {done} of them done before")
+    if not todo:
+        return
+    chain = load_chain()
+    began, before = time.perf_counter(), done
+    with tqdm(
+        total=total, initial=done, desc=f"mels, job {job}", unit="utt", disable=None
+    ) as bar:
+        for chunk in todo:
+            # A set whose archives change must not look finished.
+            (chunk.ark.parent / "mels.scp").unlink(missing_ok=True)
+            chunk.note.unlink(missing_ok=True)
+            mels = {}
+            # Of like length, so that little is padded.
+            order = sorted(chunk.data, key=lambda utt: (len(chunk.data[utt]), utt))
+            for at in range(0, len(order), batch_size):
+                utts = order[at : at + batch_size]
+                made = chain.mels(
+                    [chunk.data[utt] for utt in utts],
+                    seeds=[zlib.crc32(utt.encode()) for utt in utts],
+                )
+                mels.update(zip(utts, (mel.numpy() for mel in made), strict=True))
+                done += len(utts)
+                bar.update(len(utts))
+            chunk.ark.parent.mkdir(parents=True, exist_ok=True)
+            arrays = {utt: mels[utt] for utt in chunk.data}
+            offsets = write_ark(chunk.ark, arrays, np.float32)
+            frames = {utt: len(mel) for utt, mel in arrays.items()}
+            chunk.write_note(offsets=offsets, frames=frames)
+            rate = (done - before) / (time.perf_counter() - began)
+            logging.info(
+                f"job {job}: {done} of {total} utterances, {rate:.1f} a second"
+            )
+
+
+def merge(chunks: Chunks) -> None:
+    """Write `mels.scp` and `utt2num_frames` of every set from the chunks of all jobs.
+
+    Raises:
+        InputError: Utterances are missing; the message names the set, the jobs to run
+            and the first utterance.
+    """
+    for out, part in chunks.items():
+        notes = notes_of(out, part, "mels", "the mel generation")
+        entries: Dict[str, str] = {}
+        frames: Dict[str, int] = {}
+        for chunk, note in zip(part, notes):
+            entries.update(
+                {u: f"{chunk.ark}:{at}" for u, at in note["offsets"].items()}
+            )
+            frames.update(note["frames"])
+        write_table(out / "utt2num_frames", frames)
+        write_table(out / "mels.scp", entries)
+        remove_strays(out, part, "mels")
+        logging.info(f"{out}: mels of {len(entries)} utterances")
+
+
+def mel_maker_key(files: Sequence[Path], options: List[Any]) -> str:
+    """Digest of a mel maker's files and options."""
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; train it first")
+    return " ".join([*map(digest_file, files), *map(repr, options)])
