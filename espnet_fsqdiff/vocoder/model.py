@@ -198,8 +198,7 @@ class ESPnetVocoderModel(AbsGANESPnetModel):
         for wave, mel, own in zip(waves, true, made):
             length = min(len(own), len(wave))
             again = self.feats_extract.whole(own[:length])
-            frames = length // self.feats_extract.hop
-            mel_losses.append(F.l1_loss(again[:frames], mel[:frames]))
+            mel_losses.append(F.l1_loss(again, mel[: len(again)]))
             losses.append(
                 self.criterion.spectral(own[None, :length], wave[None, :length])
             )
