@@ -1,11 +1,16 @@
 """Mel to wave."""
 
+from functools import cached_property
 from typing import Any, Dict, Optional, Protocol
 
 import numpy as np
 import torch
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.token2wav.griffin_lim import griffin_lim
+
+# Of a spectrogram, as ESPnet's inversion has it.
+FLOOR = 1e-10
 
 
 class Vocoder(Protocol):
@@ -22,9 +27,9 @@ class Vocoder(Protocol):
 
 
 class GriffinLim:
-    """Fast Griffin-Lim (Perraudin et al., 2013) on a mel inverted to a spectrogram.
+    """Fast Griffin-Lim on a mel inverted to a spectrogram.
 
-    The inversion is ESPnet's, the iteration librosa's.
+    The inversion is that of ESPnet's `logmel2linear`.
 
     Args:
         fs: Sampling rate in Hz.
@@ -55,24 +60,36 @@ class GriffinLim:
         self.fs = fs
         self.num_iters = num_iters
         self.seed = seed
-        self._mel = dict(fs=fs, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-        self._stft = dict(
-            n_fft=n_fft, hop_length=n_shift, win_length=win_length, window=window
+        self._hop = n_shift
+        # As ESPnet's STFT finds it.
+        self._window = getattr(torch, f"{window}_window")(win_length or n_fft)
+        self._mel = dict(
+            sr=fs,
+            n_fft=n_fft,
+            n_mels=n_mels,
+            fmin=0 if fmin is None else fmin,
+            fmax=fs / 2 if fmax is None else fmax,
         )
 
+    @cached_property
+    def _inverse(self) -> torch.Tensor:
+        """Mel to linear frequency, (n_mels, n_fft / 2 + 1)."""
+        import librosa
+
+        basis = librosa.filters.mel(**self._mel)
+        return torch.from_numpy(np.ascontiguousarray(np.linalg.pinv(basis).T))
+
+    @torch.no_grad()
     def __call__(self, mel: torch.Tensor) -> torch.Tensor:
         """Log-mel (F, n_mels), base 10, to a wave (L,), float32."""
-        import librosa
-        from espnet2.utils.griffin_lim import logmel2linear
-
-        linear = logmel2linear(mel.detach().cpu().numpy(), **self._mel)
-        wav = librosa.griffinlim(
-            np.abs(linear.T),
-            n_iter=self.num_iters,
-            random_state=self.seed,
-            **self._stft,
+        linear = torch.pow(10.0, mel.cpu().float()) @ self._inverse
+        return griffin_lim(
+            linear.clamp_min(FLOOR),
+            self._window,
+            self._hop,
+            self.num_iters,
+            seed=self.seed,
         )
-        return torch.from_numpy(np.ascontiguousarray(wav, dtype=np.float32))
 
 
 VOCODERS = {"griffin_lim": GriffinLim}
