@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.token2wav.griffin_lim import griffin_lim
+from espnet_fsqdiff.token2wav.fast_griffin_lim import fast_griffin_lim
 
 # Of a spectrogram, as ESPnet's inversion has it.
 FLOOR = 1e-10
@@ -60,30 +60,25 @@ class GriffinLim:
         self.fs = fs
         self.num_iters = num_iters
         self.seed = seed
+        self._mel = dict(fs=fs, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
         self._hop = n_shift
         # As ESPnet's STFT finds it.
         self._window = getattr(torch, f"{window}_window")(win_length or n_fft)
-        self._mel = dict(
-            sr=fs,
-            n_fft=n_fft,
-            n_mels=n_mels,
-            fmin=0 if fmin is None else fmin,
-            fmax=fs / 2 if fmax is None else fmax,
-        )
 
     @cached_property
     def _inverse(self) -> torch.Tensor:
         """Mel to linear frequency, (n_mels, n_fft / 2 + 1)."""
         import librosa
 
-        basis = librosa.filters.mel(**self._mel)
+        known = {key: x for key, x in self._mel.items() if x is not None}
+        basis = librosa.filters.mel(sr=known.pop("fs"), **known)
         return torch.from_numpy(np.ascontiguousarray(np.linalg.pinv(basis).T))
 
     @torch.no_grad()
     def __call__(self, mel: torch.Tensor) -> torch.Tensor:
         """Log-mel (F, n_mels), base 10, to a wave (L,), float32."""
         linear = torch.pow(10.0, mel.cpu().float()) @ self._inverse
-        return griffin_lim(
+        return fast_griffin_lim(
             linear.clamp_min(FLOOR),
             self._window,
             self._hop,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 
-def griffin_lim(
+def fast_griffin_lim(
     magnitude: torch.Tensor,
     window: torch.Tensor,
     hop: int,
