@@ -90,7 +90,9 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def speak(tts: Any, lines: Sequence[Line], folder: SpeechFolder, **options) -> List:
+def speak(
+    tts: Any, lines: Sequence[Line], folder: SpeechFolder, **options
+) -> List[int]:
     """Speak the lines that a folder does not have.
 
     Args:
@@ -268,6 +270,8 @@ def intelligibility(args: argparse.Namespace, lines: Sequence[Line]) -> None:
             tts = tts or load(args)
             faults = speak(tts, lines, folder, **options)
         there = [line for line in lines if line in folder]
+        if not there:
+            raise InputError(f"{args.text_file}: not one line could be spoken")
         sentences = listen(there, folder.folder, args.nj)
         write_csv(args.output_dir / f"takes_{takes}.csv", sentences)
         first = first or sentences

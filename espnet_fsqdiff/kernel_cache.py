@@ -28,6 +28,9 @@ def bound_kernel_cache() -> None:
 
 
 def rounded_length(length: int, most: Optional[int] = None) -> int:
-    """A length, rounded up to a multiple of `LENGTH_STEP`, to no more than `most`."""
+    """A length rounded up to a multiple of `LENGTH_STEP`, or to `most` if that is less.
+
+    One that is more than `most` stays as it is.
+    """
     up = -(-length // LENGTH_STEP) * LENGTH_STEP
     return up if most is None else max(length, min(up, most))

@@ -30,8 +30,7 @@ def fast_griffin_lim(
         window: (W,) with W <= n_fft.
         hop: Samples from frame to frame.
         num_iters: Iterations.
-        momentum: a / (1 + a) of the last step is taken once more; 0 for the algorithm
-            of Griffin and Lim (1984).
+        momentum: a; 0 for the algorithm of Griffin and Lim (1984).
         seed: Of the phases at the start.
 
     Returns:
@@ -61,6 +60,7 @@ def fast_griffin_lim(
         consistent = torch.fft.rfft(frames, n=n_fft)
         ahead = consistent
         if last is not None:
+            # t over 1 + a, which its phases do not see.
             ahead = torch.sub(consistent, last, alpha=momentum / (1 + momentum))
         spectrum = torch.sgn(ahead).mul_(magnitude)
         last = consistent
