@@ -8,7 +8,8 @@ Usage: tools/setup_system.sh [--require]
 
 Installs with apt-get, when run by root, what is missing of
     flite      speaks the corpus of egs/mini (make demo, make test)
-    espeak-ng  phonemes (only for --token_type phn with an espeak g2p)
+    espeak-ng  phonemes (for the voice in the box, and --token_type phn with an
+               espeak g2p)
 Otherwise says in one line each what is missing.
 
     --require  fail if flite is missing
@@ -34,7 +35,7 @@ for program in "${missing[@]}"; do
             "install it, e.g. sudo apt-get install flite" >&2
         [ "${1:-}" = "--require" ] && status=1
     elif [ "${1:-}" != "--require" ]; then
-        echo "setup: espeak-ng is missing (optional, for phonemes):" \
+        echo "setup: espeak-ng is missing (the voice in the box and other phonemes need it):" \
             "install it, e.g. sudo apt-get install espeak-ng" >&2
     fi
 done

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
@@ -15,7 +14,8 @@ from espnet_fsqdiff.diffusion.samplers import SAMPLERS
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.nets.masks import length_mask
+from espnet_fsqdiff.kernel_cache import rounded_length
+from espnet_fsqdiff.nets.masks import length_mask, pad_batch
 
 PRECISIONS = {
     "float32": None,
@@ -237,17 +237,22 @@ def generate(
         times = uniform_times(sampling.num_steps)
 
     on_cpu = device.type == "cpu"
+    # Few lengths, see `kernel_cache`.
+    rounds = on_cpu and not network.sees_padding
+    padded = num_frames
+    if rounds:
+        padded = [rounded_length(n, network.max_frames) for n in num_frames]
     workers = workers_of(network, sampling)
     limit = sampling.max_frames
     if limit is None:
-        limit = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize
+        limit = frames_of_parts(padded, workers) if on_cpu else sys.maxsize
 
     def sample(part: List[int]) -> List[torch.Tensor]:
         inputs = (text, num_frames, prompts, seeds, durations)
         chosen = (None if x is None else [x[i] for i in part] for x in inputs)
-        return _generate(network, codebook, schedule, *chosen, sampling, times)
+        return _generate(network, codebook, schedule, *chosen, sampling, times, rounds)
 
-    parts = parts_of(num_frames, limit)
+    parts = parts_of(padded, limit)
     tokens: List[Optional[torch.Tensor]] = [None] * size
     for part, found in zip(parts, map_at_once(sample, parts, workers)):
         for i, ids in zip(part, found):
@@ -267,17 +272,25 @@ def _generate(
     durations: Optional[List[torch.Tensor]],
     sampling: Sampling,
     times: torch.Tensor,
+    rounds: bool,
 ) -> List[torch.Tensor]:
-    """`generate` for utterances that fit into one call of the network."""
+    """`generate` for utterances that fit into one call of the network.
+
+    Args:
+        rounds: Whether to round lengths up.
+    """
     size, device = len(text), next(network.parameters()).device
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    longest = max(num_frames)
+    if rounds:
+        longest = rounded_length(longest, network.max_frames)
 
     def normal(like: Optional[torch.Tensor] = None) -> torch.Tensor:
         noise = [
             torch.randn(n, codebook.dim, generator=generator)
             for n, generator in zip(num_frames, generators)
         ]
-        return pad_sequence(noise, batch_first=True).to(device)
+        return pad_batch(noise, longest).to(device)
 
     x = sampling.prior_std * normal()
     mask = length_mask(torch.tensor(num_frames), x.size(1)).to(device)
@@ -288,10 +301,12 @@ def _generate(
         if p.numel():
             prompt[i, : p.numel()] = codebook.embed(p.long().to(device))
 
-    ids = pad_sequence([torch.as_tensor(t) for t in text], batch_first=True).to(device)
-    text_lengths = torch.tensor([len(t) for t in text], device=device)
+    symbols = max(len(t) for t in text)
     if durations is not None:
-        durations = pad_sequence(durations, batch_first=True).to(device)
+        symbols = rounded_length(symbols) if rounds else symbols
+        durations = pad_batch(durations, symbols).to(device)
+    ids = pad_batch([torch.as_tensor(t) for t in text], symbols).to(device)
+    text_lengths = torch.tensor([len(t) for t in text], device=device)
     dtype = PRECISIONS[sampling.precision]
     with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
         vectors = network.encode_text(ids, text_lengths, mask, durations)

@@ -52,6 +52,11 @@ class CDCDNetwork(nn.Module):
         return self.backbone.self_conditioning
 
     @property
+    def sees_padding(self) -> bool:
+        """Whether padding behind an utterance changes what it gets."""
+        return self.text_encoder.sees_padding or self.backbone.sees_padding
+
+    @property
     def max_frames(self) -> int:
         """Most frames that it takes."""
         return self.backbone.max_frames

@@ -194,6 +194,11 @@ class DiT(nn.Module):
         nn.init.zeros_(self.modulation_out.weight)
         nn.init.zeros_(self.modulation_out.bias)
 
+    @property
+    def sees_padding(self) -> bool:
+        """Whether padding changes what it computes."""
+        return not self.conv_pos_embed.mask_between
+
     def output_size(self) -> int:
         """Size of the features."""
         return self.dim

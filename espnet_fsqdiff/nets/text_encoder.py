@@ -79,6 +79,8 @@ class TextEncoder(nn.Module):
         self.symbol_blocks = blocks(num_symbol_layers)
         self.place = nn.Linear(3, dim) if place else None
         self.text_blocks = blocks(num_layers)
+        # Whether padding changes what it computes.
+        self.sees_padding = not mask_grn
 
     @property
     def needs_durations(self) -> bool:

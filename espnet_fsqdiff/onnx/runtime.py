@@ -121,6 +121,11 @@ class OnnxNetwork(CDCDNetwork):
         return self.facts.self_conditioning
 
     @property
+    def sees_padding(self) -> bool:
+        # Graphs do not say: lengths stay as they are.
+        return True
+
+    @property
     def max_frames(self) -> int:
         return self.facts.max_frames
 

@@ -1,12 +1,17 @@
 """Mel to wave."""
 
+from functools import cached_property
 from typing import List, Optional, Protocol, Sequence
 
 import numpy as np
 import torch
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.token2wav.fast_griffin_lim import fast_griffin_lim
 from espnet_fsqdiff.token2wav.mel import MelParameters
+
+# Of a spectrogram, as ESPnet's inversion has it.
+FLOOR = 1e-10
 
 
 class Vocoder(Protocol):
@@ -28,9 +33,9 @@ class Vocoder(Protocol):
 
 
 class GriffinLim:
-    """Fast Griffin-Lim (Perraudin et al., 2013) on a mel inverted to a spectrogram.
+    """Fast Griffin-Lim on a mel inverted to a spectrogram.
 
-    The inversion is ESPnet's, the iteration librosa's.
+    The inversion is that of ESPnet's `logmel2linear`.
 
     Args:
         fs: Sampling rate in Hz.
@@ -68,29 +73,35 @@ class GriffinLim:
         self.fs = fs
         self.num_iters = num_iters
         self.seed = seed
-        # ESPnet's inversion takes whole Hz alone, also where it finds them itself.
         top = fs // 2 if fmax is None else fmax
-        self._mel = dict(fs=fs, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=top)
-        self._stft = dict(
-            n_fft=n_fft, hop_length=n_shift, win_length=win_length, window=window
-        )
+        self._hop = n_shift
+        # As ESPnet's STFT finds it.
+        self._window = getattr(torch, f"{window}_window")(win_length or n_fft)
+        self._mel = dict(fs=fs, n_fft=n_fft, n_mels=n_mels, fmin=fmin or 0, fmax=top)
         self.mel: MelParameters = dict(
             **self._mel, n_shift=n_shift, win_length=win_length, window=window
         )
 
+    @cached_property
+    def _inverse(self) -> torch.Tensor:
+        """Mel to linear frequency, (n_mels, n_fft / 2 + 1)."""
+        import librosa
+
+        others = {name: x for name, x in self._mel.items() if name != "fs"}
+        basis = librosa.filters.mel(sr=self.fs, **others)
+        return torch.from_numpy(np.ascontiguousarray(np.linalg.pinv(basis).T))
+
+    @torch.no_grad()
     def __call__(self, mel: torch.Tensor) -> torch.Tensor:
         """Log-mel (F, n_mels), base 10, to a wave (L,), float32."""
-        import librosa
-        from espnet2.utils.griffin_lim import logmel2linear
-
-        linear = logmel2linear(mel.detach().cpu().numpy(), **self._mel)
-        wav = librosa.griffinlim(
-            np.abs(linear.T),
-            n_iter=self.num_iters,
-            random_state=self.seed,
-            **self._stft,
+        linear = torch.pow(10.0, mel.cpu().float()) @ self._inverse
+        return fast_griffin_lim(
+            linear.clamp_min(FLOOR),
+            self._window,
+            self._hop,
+            self.num_iters,
+            seed=self.seed,
         )
-        return torch.from_numpy(np.ascontiguousarray(wav, dtype=np.float32))
 
     def batch(self, mels: Sequence[torch.Tensor]) -> List[torch.Tensor]:
         """Mels one after the other."""

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.fsq import FSQ
-from espnet_fsqdiff.nets.masks import length_mask, masked_mean
+from espnet_fsqdiff.kernel_cache import rounded_length
+from espnet_fsqdiff.nets.masks import length_mask, masked_mean, pad_batch
 from espnet_fsqdiff.rvq import ResidualVQ
 from espnet_fsqdiff.tokenizer.augment import MelAugment
 
@@ -235,7 +236,12 @@ class SpeechTokenizerModel(nn.Module):
                 "this tokenizer was trained without a mel decoder; "
                 "train one with mel_weight > 0"
             )
-        return self.decode_codes(self.quantizer.indices_to_codes(tokens), lengths)
+        length = tokens.size(1)
+        if tokens.device.type == "cpu":
+            # Few lengths, see `kernel_cache`.
+            tokens = pad_batch(tokens, rounded_length(length))
+        mel = self.decode_codes(self.quantizer.indices_to_codes(tokens), lengths)
+        return mel[:, : length * self.frames_per_token]
 
     def decode_codes(self, codes: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """As `decode`, from the points (B, T, n) of the tokens."""

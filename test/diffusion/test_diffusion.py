@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espnet_fsqdiff import kernel_cache
 from espnet_fsqdiff.codebook import FSQCodebook
 from espnet_fsqdiff.diffusion import (
     EMA,
@@ -376,8 +377,9 @@ def test_workers_share_the_threads_and_give_them_back():
     "max_frames, workers, largest", [(1, 1, 9), (12, 2, 12), (20, 1, 18), (1, 3, 9)]
 )
 def test_the_parts_of_a_batch_sample_what_the_whole_samples(
-    max_frames, workers, largest
+    max_frames, workers, largest, monkeypatch
 ):
+    monkeypatch.setattr(kernel_cache, "LENGTH_STEP", 1)
     network, codebook = make_network()
     text = [torch.tensor([1, 2, 3]), torch.tensor([4, 0]), torch.tensor([2, 2])]
     sizes = []
