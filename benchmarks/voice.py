@@ -327,7 +327,10 @@ def speed(args: argparse.Namespace, lines: Sequence[Line]) -> None:
     from benchmarks.machine import describe
 
     tts = load(args)
-    print("".join(f"* {text}\n" for text in describe(torch.device(args.device))))
+    print(
+        "".join(f"* {text}\n" for text in describe(torch.device(args.device))),
+        flush=True,
+    )
     heads = "takes|sentences at once|s each|RTF|RTF of sampling|share of sampling"
     texts = [line.text for line in lines[: args.speed_only]]
     for text in table(heads, time_rows(tts, texts, args.num_takes, args.seed)):
