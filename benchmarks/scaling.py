@@ -197,7 +197,7 @@ def report(args: argparse.Namespace) -> Iterator[str]:
     state = cost.parameters * BYTES_PER_PARAMETER / 1e9
     saved = cost.saved_bytes / cost.num_frames * parts.config["batch_bins"] / 1e9
     per_token = token_bytes()
-    tokens = args.hours * 3600 * RATE_HZ
+    on_disk = args.hours * 3600 * RATE_HZ * per_token / 1e9
     yield from table(
         "of the whole|",
         [
@@ -209,10 +209,7 @@ def report(args: argparse.Namespace) -> Iterator[str]:
             ["weights, gradients, optimizer, moving average (GB)", f"{state:.2f}"],
             ["for gradients of a batch, float32 (GB)", f"{saved:.1f}"],
             ["bytes a token on disk", f"{per_token:.2f}"],
-            [
-                f"tokens of {args.hours:,.0f} h on disk (GB)",
-                f"{tokens * per_token / 1e9:.1f}",
-            ],
+            [f"tokens of {args.hours:,.0f} h on disk (GB)", f"{on_disk:.1f}"],
         ],
     )
     yield f"{args.num_gpus} GPUs at {args.utilisation:.0%} of their peak (assumed):\n"
