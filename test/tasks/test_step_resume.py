@@ -22,7 +22,7 @@ def command(token_data, exp, *options, **config):
 
 
 def split_command(token_data, exp, **config):
-    """The same with the training set in three parts: batches of 2 and 1."""
+    """The same with the training set in two parts, of two batches each."""
     words = command(token_data, exp, "--multiple_iterator", "true", **config)
     parts = split_train(token_data)
     whole = f"{token_data.root}/train"
@@ -36,7 +36,7 @@ def split_train(token_data):
     if not parts.exists():
         names = ("text", "tokens.scp", "durations.txt", "utt2num_tokens")
         scps = [str(token_data.root / "train" / name) for name in names]
-        split_scps(scps, 3, None, str(parts), "WARNING")
+        split_scps(scps, 2, None, str(parts), "WARNING")
     return parts
 
 
@@ -196,7 +196,7 @@ def test_a_killed_run_goes_on_from_the_last_interval(
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
 def test_splits_are_passed_over(token_data, whole, tmp_path, monkeypatch, calls):
-    """Three splits of 3, 3 and 2 utterances: five batches."""
+    """In the middle of the first split, at its end, in the middle of the second."""
     exp = tmp_path / "exp"
     words = split_command(token_data, exp)
     run_until_stopped(words, monkeypatch, calls)
@@ -261,7 +261,7 @@ def test_without_resume_or_cut_off_it_is_not_used(
 )
 def test_other_batches_are_refused(token_data, tmp_path, monkeypatch, words, message):
     exp = tmp_path / "exp"
-    run_until_stopped(words(token_data, exp), monkeypatch, 4)
+    run_until_stopped(words(token_data, exp), monkeypatch, 3)
     with pytest.raises(InputError, match=message):
         CDCDTask.main(cmd=words(token_data, exp, batch_size=8))
 
