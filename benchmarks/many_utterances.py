@@ -41,7 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def write_corpus(folder: Path, utterances: int, shard_size: int, seed: int = 0) -> None:
-    """Texts of 10 to 30 letters and 30 to 60 tokens each, in shards."""
+    """Texts of 10 to 30 letters and 40 to 80 tokens each, in shards."""
     from espnet_fsqdiff.token_io import write_ark
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def write_corpus(folder: Path, utterances: int, shard_size: int, seed: int = 0) 
     for first in range(0, utterances, shard_size):
         count = min(shard_size, utterances - first)
         utts = [f"speaker{i % 1000:04d}_{i:09d}" for i in range(first, first + count)]
-        lengths = rng.integers(30, 61, count)
+        lengths = rng.integers(40, 81, count)
         drawn = rng.integers(0, int(np.prod(LEVELS)), lengths.sum())
         tokens = dict(zip(utts, np.split(drawn, lengths.cumsum()[:-1])))
         ark = folder / f"tokens.{first // shard_size + 1}.ark"

@@ -10,6 +10,8 @@ from torch.multiprocessing.spawn import ProcessExitedException
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.tasks.interruption import STOPPED, passed_to_children
 
+INSTEAD = "train with --ngpu N --multiprocessing_distributed true"
+
 
 class Launch:
     """What a task's start needs beyond ESPnet's; goes before `AbsTask`."""
@@ -39,21 +41,27 @@ class Launch:
 
     @classmethod
     def check_required_command_args(cls, args: argparse.Namespace) -> None:
-        """Refuse DeepSpeed, for which ESPnet puts a trainer of its own in place.
+        """Refuse what would train wrongly or lose a run.
 
-        That trainer drops the task's optimizer and with it the hook by which the
-        moving average follows, so that validation and inference would see a random
-        network for ever; it divides the loss by the weight of the batch, which a loss
-        that is a mean has been already; casts all weights, the average included, to
-        half precision; and knows no GAN.
+        For DeepSpeed, ESPnet puts a trainer of its own in place. It drops the task's
+        optimizer and with it the hook by which the moving average follows, so that
+        validation and inference would see a random network for ever. It divides the
+        loss by the weight of the batch, although the loss is a mean already; with
+        fp16 or bf16 it casts the average too; and it knows no GAN. Sharded DDP
+        (fairscale) keeps the optimizer in shards, which are gathered at the end of an
+        epoch only.
 
         Raises:
-            InputError: If it is asked for.
+            InputError: If one of them is asked for.
         """
         if args.use_deepspeed:
             raise InputError(
                 "use_deepspeed: ESPnet's DeepSpeed trainer leaves out the moving "
-                "average of the weights and is not supported; train with "
-                "--ngpu N --multiprocessing_distributed true"
+                f"average of the weights and is not supported; {INSTEAD}"
+            )
+        if args.sharded_ddp:
+            raise InputError(
+                "sharded_ddp: the optimizer's shards are not saved inside an epoch; "
+                f"{INSTEAD}"
             )
         super().check_required_command_args(args)

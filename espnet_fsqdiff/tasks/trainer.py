@@ -76,8 +76,12 @@ class Resumable:
     Inside an epoch `checkpoint.step.pth` is written every `save_interval_steps`
     steps, and on SIGTERM, SIGINT and SIGUSR1, after which the run ends with exit
     status 75. A run resumed from it makes the steps that one without a break would
-    have made, to the bit. For this, preprocessing that draws at random must not be
-    done by workers of the loader; none of this package does.
+    have made, to the bit where the computation itself is deterministic. For this,
+    preprocessing that draws at random must not be done by workers of the loader; none
+    of this package does.
+
+    A run puts its `StepSaving` into its options, as `saving`: the trainer's methods
+    belong to the class and have nothing else in common.
     """
 
     options_class: type
@@ -100,17 +104,12 @@ class Resumable:
         """The options of the trainer.
 
         Raises:
-            InputError: Naming an option that cannot be.
+            InputError: If an option is out of range.
         """
         super().build_options(args)
         if args.save_interval_steps < 0:
             raise InputError(
                 f"save_interval_steps is {args.save_interval_steps}; give 0 or more"
-            )
-        if args.sharded_ddp:
-            raise InputError(
-                "sharded_ddp keeps the optimizer in shards, which are not saved "
-                "inside an epoch; train without it"
             )
         return build_dataclass(cls.options_class, args)
 
@@ -141,6 +140,8 @@ class Resumable:
     @staticmethod
     def mend(output_dir: Path) -> None:
         """Put back what a killed run left missing or cut off in `output_dir`."""
+        for aside in output_dir.glob("*.tmp.*.pth"):
+            aside.unlink()  # of `atomic_path`
         checkpoint, previous = output_dir / CHECKPOINT, output_dir / PREVIOUS
         states = read_checkpoint(checkpoint)
         if states is None and previous.exists():
