@@ -29,13 +29,14 @@ def task_of(
         from espnet2.tasks.abs_task import AbsTask
 
         from espnet_fsqdiff.tasks import trainer as trainers
+        from espnet_fsqdiff.tasks.launch import Launch
 
         entries = {
             "__module__": module,
             "__doc__": builder.__doc__,
             "trainer": getattr(trainers, trainer),
         }
-        task = type(AbsTask)(name, (builder, AbsTask), entries)
+        task = type(AbsTask)(name, (builder, Launch, AbsTask), entries)
         # Found there from now on, also by pickle in the processes of a training.
         setattr(sys.modules[module], name, task)
         return task

@@ -1,0 +1,67 @@
+"""How a task starts its processes."""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from typing import Optional, Sequence
+
+from torch.multiprocessing.spawn import ProcessExitedException
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.tasks.interruption import STOPPED, passed_to_children
+
+INSTEAD = "train with --ngpu N --multiprocessing_distributed true"
+
+
+class Launch:
+    """What a task's start needs beyond ESPnet's; goes before `AbsTask`."""
+
+    @classmethod
+    def main(
+        cls,
+        args: Optional[argparse.Namespace] = None,
+        cmd: Optional[Sequence[str]] = None,
+    ) -> None:
+        """Run the task.
+
+        With `--ngpu` above 1 and `--multiprocessing_distributed true` this process
+        only starts others and waits: it hands them the signals it gets, and ends with
+        their status if these stopped them.
+        """
+        if args is None:
+            args = cls.get_parser().parse_args(cmd)
+        launches = args.multiprocessing_distributed and args.ngpu > 1
+        with passed_to_children() if launches else nullcontext():
+            try:
+                super().main(args=args)
+            except ProcessExitedException as e:
+                if e.exit_code != STOPPED:
+                    raise
+                sys.exit(STOPPED)
+
+    @classmethod
+    def check_required_command_args(cls, args: argparse.Namespace) -> None:
+        """Refuse what would train wrongly or lose a run.
+
+        For DeepSpeed, ESPnet puts a trainer of its own in place. It drops the task's
+        optimizer and with it the hook by which the moving average follows, so that
+        validation and inference would see a random network for ever. It divides the
+        loss by the weight of the batch, although the loss is a mean already; with
+        fp16 or bf16 it casts the average too; and it knows no GAN. Sharded DDP
+        (fairscale) keeps the optimizer in shards, which are gathered at the end of an
+        epoch only.
+
+        Raises:
+            InputError: If one of them is asked for.
+        """
+        if args.use_deepspeed:
+            raise InputError(
+                "use_deepspeed: ESPnet's DeepSpeed trainer leaves out the moving "
+                f"average of the weights and is not supported; {INSTEAD}"
+            )
+        if args.sharded_ddp:
+            raise InputError(
+                "sharded_ddp: the optimizer's shards are not saved inside an epoch; "
+                f"{INSTEAD}"
+            )
+        super().check_required_command_args(args)
