@@ -183,7 +183,7 @@ def report(args: argparse.Namespace) -> Iterator[str]:
     yield f"`{args.config}`: {cost.parameters / 1e6:.1f} M parameters\n"
 
     yield from table(
-        "utterance (s)|MFLOP a frame|of 6 x parameters|KB a frame for gradients, float32",
+        "utterance (s)|MFLOP a frame|of 6 x parameters|KB a frame for gradients",
         [
             [
                 f"{c.num_frames / RATE_HZ:.0f}",
