@@ -55,7 +55,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _by_name(pairs: Sequence[str], option: str) -> Dict[str, Path]:
+def by_name(pairs: Sequence[str], option: str) -> Dict[str, Path]:
     """Take `NAME=PATH` apart."""
     named: Dict[str, Path] = {}
     for pair in pairs:
@@ -86,13 +86,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
         wall=args.wall_seconds and read_wall_seconds(args.wall_seconds),
         curves={
             name: read_curves(log)
-            for name, log in _by_name(args.curves, "--curves").items()
+            for name, log in by_name(args.curves, "--curves").items()
         },
     )
     recognizer = recognizer_choices[args.recognizer]()
     texts, systems = evaluate(
         args.ref_dir,
-        _by_name(args.system, "--system"),
+        by_name(args.system, "--system"),
         recognizer,
         nj=args.nj,
         cache_dir=args.cache_dir or Path(args.outdir) / "recognized",

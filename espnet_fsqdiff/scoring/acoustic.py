@@ -11,8 +11,11 @@ import numpy as np
 # the band alone.
 FS = 16000
 FRAME_SHIFT_MS = 5.0
-# c0 ... c24, the usual order at 16 kHz.
-NUM_CEPSTRA = 25
+# By sampling rate, c0 among them: orders 24 and 34, the usual ones at 16 and 24 kHz.
+NUM_CEPSTRA = {FS: 25, 24000: 35}
+
+# Mel-cepstra (T, C) and F0 (T,) of an utterance.
+Features = Tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class AcousticComparison:
         num_voiced: Number of frames in that sum, those voiced on both sides.
         reference_seconds: Length of the reference.
         seconds: Length of the other.
+        voicing_errors: Number of pairs of frames of which one is voiced alone.
+        num_frames: Number of pairs of frames.
     """
 
     mcd: float
@@ -32,6 +37,8 @@ class AcousticComparison:
     num_voiced: int
     reference_seconds: float
     seconds: float
+    voicing_errors: int
+    num_frames: int
 
     @property
     def log_f0_rmse(self) -> Optional[float]:
@@ -40,31 +47,43 @@ class AcousticComparison:
             return None
         return math.sqrt(self.squared_log_f0 / self.num_voiced)
 
+    @property
+    def voicing_error(self) -> float:
+        """Share of pairs of which one frame is voiced alone, 0 to 1."""
+        return self.voicing_errors / self.num_frames
 
-def world_features(wave: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+
+def world_features(wave: np.ndarray, fs: int = FS) -> Features:
     """Analyse speech with WORLD.
 
     F0 is DIO's, refined by StoneMask (Harvest takes thirty times as long); the
     envelope is CheapTrick's.
 
     Args:
-        wave: Samples `(n,)` at 16 kHz.
+        wave: Samples `(n,)`.
+        fs: Sampling rate in Hz, 16000 or 24000.
 
     Returns:
-        Mel-cepstra `(T, 25)` of the log amplitude, in the convention
-        `log|H(w)| = c_0 + sum_k c_k cos(k w)` with `w` on the mel scale, and F0 in
-        Hz `(T,)`, 0 where unvoiced; a frame every 5 ms.
+        Mel-cepstra `(T, C)` of the log amplitude, in the convention
+        `log|H(w)| = c_0 + sum_k c_k cos(k w)` with `w` on the mel scale, C = 25 at
+        16 kHz and 35 at 24 kHz, and F0 in Hz `(T,)`, 0 where unvoiced; a frame
+        every 5 ms.
+
+    Raises:
+        ValueError: There is no number of cepstra for the sampling rate.
     """
+    if fs not in NUM_CEPSTRA:
+        raise ValueError(f"mel-cepstra at {fs} Hz; known: {sorted(NUM_CEPSTRA)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pyworld imports pkg_resources
         import pyworld
 
     wave = np.ascontiguousarray(wave, dtype=np.float64)
-    f0, times = pyworld.dio(wave, FS, frame_period=FRAME_SHIFT_MS)
-    f0 = pyworld.stonemask(wave, f0, times, FS)
-    envelope = pyworld.cheaptrick(wave, f0, times, FS)
+    f0, times = pyworld.dio(wave, fs, frame_period=FRAME_SHIFT_MS)
+    f0 = pyworld.stonemask(wave, f0, times, fs)
+    envelope = pyworld.cheaptrick(wave, f0, times, fs)
     # WORLD's DCT is orthonormal over the log power: sqrt(2) times the above.
-    coded = pyworld.code_spectral_envelope(envelope, FS, NUM_CEPSTRA)
+    coded = pyworld.code_spectral_envelope(envelope, fs, NUM_CEPSTRA[fs])
     return coded / math.sqrt(2.0), f0
 
 
@@ -112,34 +131,71 @@ def align(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def compare_acoustics(reference: np.ndarray, wave: np.ndarray) -> AcousticComparison:
+def compare_acoustics(
+    reference: np.ndarray, wave: np.ndarray, fs: int = FS, warp: bool = True
+) -> AcousticComparison:
     """Compare speech with a reference reading of the same text.
 
     Mel-cepstral distortion is the mean over the aligned pairs of frames of
 
-        10 / ln 10 * sqrt(2 * sum_{k=1}^{24} (c_k - c'_k)^2)   in dB,
+        10 / ln 10 * sqrt(2 * sum_{k=1}^{C-1} (c_k - c'_k)^2)   in dB,
 
-    without c_0, so that loudness does not count. Log F0 is compared along the
-    same alignment wherever both frames are voiced. Pauses and edges count as all
-    else does.
+    without c_0, so that loudness does not count; C = 25 at 16 kHz and 35 at 24 kHz,
+    whose figures are not to be compared. Log F0 is compared along the same
+    alignment wherever both frames are voiced. Pauses and edges count as all else
+    does.
 
     Args:
-        reference: Samples `(n,)` at 16 kHz.
-        wave: Samples `(m,)` at 16 kHz.
+        reference: Samples `(n,)`.
+        wave: Samples `(m,)`.
+        fs: Sampling rate of both in Hz, 16000 or 24000.
+        warp: Align by dynamic time warping. Otherwise frame t is compared with
+            frame t, which is for copies in time with the reference (see
+            :mod:`espnet_fsqdiff.scoring.offset`); the longer one's end is left out.
+
+    Raises:
+        ValueError: The sampling rate is another.
     """
-    cepstra_a, f0_a = world_features(reference)
-    cepstra_b, f0_b = world_features(wave)
-    i, j = align(cepstra_a[:, 1:], cepstra_b[:, 1:])
+    return compare_features(
+        world_features(reference, fs),
+        world_features(wave, fs),
+        warp,
+        (len(reference) / fs, len(wave) / fs),
+    )
+
+
+def compare_features(
+    reference: Features,
+    features: Features,
+    warp: bool,
+    seconds: Tuple[float, float],
+) -> AcousticComparison:
+    """Compare what `world_features` found; see :func:`compare_acoustics`.
+
+    Args:
+        reference: Features of the reference.
+        features: Features of the other.
+        warp: Whether to align by dynamic time warping.
+        seconds: Lengths of both.
+    """
+    (cepstra_a, f0_a), (cepstra_b, f0_b) = reference, features
+    if warp:
+        i, j = align(cepstra_a[:, 1:], cepstra_b[:, 1:])
+    else:
+        i = j = np.arange(min(len(f0_a), len(f0_b)))
     difference = cepstra_a[i, 1:] - cepstra_b[j, 1:]
     distance = np.sqrt(2.0 * np.square(difference).sum(axis=1))
-    voiced = (f0_a[i] > 0) & (f0_b[j] > 0)
+    voiced_a, voiced_b = f0_a[i] > 0, f0_b[j] > 0
+    voiced = voiced_a & voiced_b
     log_ratio = np.log(f0_a[i][voiced] / f0_b[j][voiced])
     return AcousticComparison(
         mcd=float(10.0 / math.log(10.0) * distance.mean()),
         squared_log_f0=float(np.square(log_ratio).sum()),
         num_voiced=int(voiced.sum()),
-        reference_seconds=len(reference) / FS,
-        seconds=len(wave) / FS,
+        reference_seconds=seconds[0],
+        seconds=seconds[1],
+        voicing_errors=int((voiced_a != voiced_b).sum()),
+        num_frames=len(i),
     )
 
 

@@ -1,7 +1,5 @@
 """Offline recognizers that judge how well speech can be understood."""
 
-import hashlib
-import json
 import re
 from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +10,7 @@ import numpy as np
 
 from espnet_fsqdiff.data.audio import Notices, load_audio
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.scoring.cache import ContentCache, keep_result, read_result
 from espnet_fsqdiff.scoring.parallel import parallel_map
 
 
@@ -125,37 +123,6 @@ recognizer_choices: Dict[str, Type[AbsRecognizer]] = {
 }
 
 
-class RecognitionCache:
-    """Recognised texts on disk, by content of the audio file and settings.
-
-    Args:
-        directory: Where they are kept, one small JSON file each.
-        settings: See :meth:`AbsRecognizer.settings`.
-    """
-
-    def __init__(self, directory: Union[str, Path], settings: Mapping[str, Any]):
-        self.directory = Path(directory)
-        self._prefix = json.dumps(settings, sort_keys=True).encode()
-
-    def path(self, audio: Union[str, Path]) -> Path:
-        """Return the file that holds (or will hold) the text for `audio`."""
-        digest = hashlib.sha256(self._prefix)
-        digest.update(Path(audio).read_bytes())
-        return self.directory / f"{digest.hexdigest()[:32]}.json"
-
-    def get(self, path: Path) -> Optional[str]:
-        """Return the text kept at `path`, or None if there is none."""
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))["text"]
-        except FileNotFoundError:
-            return None
-
-    def put(self, path: Path, text: str) -> None:
-        """Keep `text` at `path`."""
-        with atomic_path(path) as aside:
-            aside.write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
-
-
 # The recognizer of this process, set by `_start`.
 _recognizer: Optional[AbsRecognizer] = None
 
@@ -171,7 +138,7 @@ def _recognize_file(item: Tuple[str, str, Optional[Path]]) -> str:
     quiet = Notices(lambda message: None)
     text = _recognizer.recognize(load_audio(audio, _recognizer.fs, utt, quiet))
     if kept is not None:
-        RecognitionCache(kept.parent, {}).put(kept, text)
+        keep_result(kept, {"text": text})
     return text
 
 
@@ -198,18 +165,18 @@ def recognize_files(
     Raises:
         InputError: A file is missing, damaged, empty or silent.
     """
-    cache = RecognitionCache(cache_dir, recognizer.settings()) if cache_dir else None
+    cache = ContentCache(cache_dir, recognizer.settings()) if cache_dir else None
     texts: Dict[str, str] = {}
     todo: List[Tuple[str, str, Optional[Path]]] = []
     for utt, audio in wavs.items():
         if not Path(audio).is_file():
             raise InputError(f"{utt}: no audio file {audio}; correct wav.scp")
         kept = cache.path(audio) if cache else None
-        known = cache.get(kept) if cache and kept else None
+        known = read_result(kept) if kept else None
         if known is None:
             todo.append((utt, str(audio), kept))
         else:
-            texts[utt] = known
+            texts[utt] = known["text"]
     done = parallel_map(
         _recognize_file, todo, nj, desc, initializer=_start, initargs=(recognizer,)
     )

@@ -1,7 +1,8 @@
 """Scores as tables, for a reader and for a machine."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from espnet_fsqdiff.scoring.bootstrap import Interval
 from espnet_fsqdiff.scoring.evaluation import SystemScores
 
 
@@ -86,6 +87,18 @@ def clock(seconds: float) -> str:
     """Write seconds as h:mm:ss."""
     whole = int(round(seconds))
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def written(form: str, found: Optional[Interval]) -> str:
+    """A figure and its interval: `0.074 [0.060, 0.088]`."""
+    if found is None:
+        return "–"
+    text = form.format(found.estimate)
+    if not found.is_known or found.low == found.high:
+        return text
+    # A rate is not below 0, however wide its interval.
+    low = max(found.low, 0.0) if found.estimate >= 0 else found.low
+    return f"{text} [{form.format(low)}, {form.format(found.high)}]"
 
 
 def markdown_score_table(systems: Sequence[SystemScores]) -> str:

@@ -5,7 +5,7 @@ import io
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from espnet_fsqdiff.scoring.bootstrap import Interval, interval
-from espnet_fsqdiff.scoring.tables import clock
+from espnet_fsqdiff.scoring.tables import clock, written
 from espnet_fsqdiff.study.collect import MEASURES, RTF, Outcome
 from espnet_fsqdiff.study.figures import loss_times
 
@@ -91,18 +91,6 @@ def results_csv(rows: Sequence[Row]) -> str:
             + [*ends, i.over, row.seeds]
         )
     return out.getvalue()
-
-
-def written(form: str, found: Optional[Interval]) -> str:
-    """A figure and its interval: `0.074 [0.060, 0.088]`."""
-    if found is None:
-        return "–"
-    text = form.format(found.estimate)
-    if not found.is_known or found.low == found.high:
-        return text
-    # A rate is not below 0, however wide its interval.
-    low = max(found.low, 0.0) if found.estimate >= 0 else found.low
-    return f"{text} [{form.format(low)}, {form.format(found.high)}]"
 
 
 Table = List[List[str]]

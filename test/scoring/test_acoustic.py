@@ -12,7 +12,7 @@ from espnet_fsqdiff.scoring.acoustic import (
     world_features,
 )
 
-from .conftest import harmonic_tone
+from .conftest import harmonic_tone, moving_tone
 
 
 def best_sum(cost):
@@ -91,3 +91,47 @@ def test_summary_pools_voiced_frames():
     share = shifted.num_voiced / (same.num_voiced + shifted.num_voiced)
     expected = shifted.log_f0_rmse * math.sqrt(share)
     assert scores["log_f0_rmse"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_frame_by_frame_sees_what_warping_hides():
+    wave = moving_tone()
+    late = np.pad(wave, (640, 0))[: len(wave)]
+    aligned = compare_acoustics(wave, late, warp=False)
+    assert aligned.mcd > 2 * compare_acoustics(wave, late).mcd > 0
+    assert aligned.num_frames == 161
+    same = compare_acoustics(wave, wave, warp=False)
+    assert same.mcd == 0 and same.voicing_error == 0 and same.log_f0_rmse == 0
+
+
+def test_longer_end_is_left_out():
+    wave = moving_tone()
+    found = compare_acoustics(wave, wave[:-1600], warp=False)
+    assert found.num_frames == 141 and found.voicing_error < 0.05
+
+
+def test_voicing_error_is_the_share_of_lost_voice():
+    wave = moving_tone()
+    half = len(wave) // 2
+    noise = 0.05 * np.random.default_rng(2).standard_normal(half)
+    other = np.concatenate([wave[:half], noise])
+    found = compare_acoustics(wave, other, warp=False)
+    voiced = (world_features(wave)[1] > 0)[found.num_frames // 2 :].sum()
+    assert found.voicing_error == pytest.approx(voiced / found.num_frames, abs=0.05)
+    assert found.voicing_error > 0.3
+
+
+@pytest.mark.parametrize("fs, number", [(16000, 25), (24000, 35)])
+def test_cepstra_of_each_rate(fs, number):
+    wave = moving_tone(fs=fs)
+    cepstra, f0 = world_features(wave, fs)
+    assert cepstra.shape == (161, number) and f0.shape == (161,)
+    voiced = f0[f0 > 0]
+    assert len(voiced) > 100 and 95 < voiced.min() < voiced.max() < 165
+    raised = moving_tone(fs=fs, pitch=1.2)
+    found = compare_acoustics(wave, raised, fs, warp=False)
+    assert found.log_f0_rmse == pytest.approx(math.log(1.2), abs=0.02)
+
+
+def test_other_rates_are_refused():
+    with pytest.raises(ValueError, match="22050 Hz; known: .16000, 24000"):
+        world_features(np.zeros(1000), 22050)
