@@ -33,6 +33,7 @@ class Text2Tone(Text2Speech):
         self.speed, self.seed, self.sampling = 1.0, 0, None
         self.normalize, self._adds_stop = build_normalizer(None), False
         self.model = SimpleNamespace(max_frames=max_frames)
+        self.chain = SimpleNamespace(max_tokens=10 * max_frames)
         self.said = []
 
     def speak(self, texts, utt_ids=None, manner=None):

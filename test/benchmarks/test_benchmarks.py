@@ -53,8 +53,9 @@ def test_plain_estimates_are_ours_to_rounding(tiny, monkeypatch):
     call = module.GuidedDenoiser.__call__
 
     def spy(*args):
-        expected.append(call(*args))
-        return expected[-1]
+        estimate = call(*args)
+        expected.append(estimate[:, :35])  # lengths are rounded up
+        return estimate
 
     monkeypatch.setattr(module.GuidedDenoiser, "__call__", spy)
     decoder.ours(tiny, work, 5)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,6 +93,42 @@ def test_a_stage_can_be_run_again_alone(recipe):
     new = json.loads((report_of(recipe) / "scores.json").read_text())
     for system in ("original", "resynthesis", "synthesis"):
         assert new[system]["cer"] == old[system]["cer"]
+
+
+def test_the_training_set_can_be_read_in_parts(recipe):
+    options = ("--num_splits", "2", "--tag", "parts")
+    done = run(recipe, "--stage", "10", "--stop_stage", "10", *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (whole,) = recipe.glob("dump/tiny/tokens/*/train/tokens.scp")
+    parts = sorted(recipe.glob("exp/tiny/cdcd_stats_*/splits2/tokens.scp/split.*"))
+    lines = [part.read_text().splitlines() for part in parts]
+    assert len(lines) == 2 and min(map(len, lines)) > 0
+    assert sorted(sum(lines, [])) == whole.read_text().splitlines()
+    config = yaml.safe_load((recipe / "exp/tiny/cdcd_parts/config.yaml").read_text())
+    assert config["multiple_iterator"] is True
+    assert (recipe / "exp/tiny/cdcd_parts/valid.loss.ave.pth").exists()
+
+
+def test_token_to_wave_is_trained_tuned_and_used(recipe):
+    options = (
+        *("--token2mel_config", "conf/train_token2mel_test.yaml"),
+        *("--vocoder_config", "conf/train_vocoder_test.yaml"),
+        *("--vocoder_finetune_config", "conf/train_vocoder_test.yaml"),
+        *("--inference_tag", "chain"),
+    )
+    done = run(recipe, "--stage", "11", "--stop_stage", "12", *options)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    again = run(recipe, "--stage", "11", "--stop_stage", "11", *options)
+    assert again.returncode == 0, again.stderr[-3000:]
+    # Statistics, flow matching, vocoder, mels, its tuning.
+    assert again.stdout.count("it is there, of the same inputs") == 5
+    (chain,) = recipe.glob("exp/tiny/cdcd_*/chain/test/wav")
+    waves = sorted(chain.glob("*.wav"))
+    assert len(waves) == 4
+    for wave in waves:
+        samples, fs = soundfile.read(wave)
+        assert fs == 16000 and abs(samples).max() > 0
+        assert len(samples) % 640 == 0  # whole tokens: 25 a second
 
 
 def test_a_missing_input_names_its_stage(recipe, tmp_path):

@@ -57,6 +57,7 @@ token_rate=25         # speech tokens a second, as in tokenizer_config
 decoder=cdcd          # cdcd (diffusion) or lm (language model)
 train_config=conf/train_cdcd.yaml
 train_args=           # further options of cdcd_train or token_lm_train
+num_splits=1          # parts that the training set is read in, one at a time; more need less memory
 tag=                  # name of its directory; by default that of the config
 
 # Token to wave (stage 11); without any: the tokenizer's mel decoder and Griffin-Lim
@@ -122,7 +123,7 @@ run_args=("$@")
 . ./cmd.sh || exit 2
 export python
 
-for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_examples \
+for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_examples num_splits \
     ${wave_fs:+wave_fs}; do
     [[ "${!number}" =~ ^[0-9]+$ ]] || die "option --${number} is a number, not '${!number}'"
 done
@@ -299,18 +300,24 @@ stage_8() {
 }
 
 decoder_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
-for _split in train valid; do
-    _set=${_split}_set
-    decoder_opts+=(
-        "--${_split}_data_path_and_name_and_type" "${raw}/${!_set}/text,text,text"
-        "--${_split}_data_path_and_name_and_type"
-        "${tokens}/${!_set}/tokens.scp,speech_token,kaldi_ark"
-        "--${_split}_data_path_and_name_and_type"
-        "${tokens}/${!_set}/durations.txt,durations,text_int"
+decoder_data() { # <train|valid> <text> <tokens> <durations> : into data_opts
+    data_opts=(
+        "--$1_data_path_and_name_and_type" "$2,text,text"
+        "--$1_data_path_and_name_and_type" "$3,speech_token,kaldi_ark"
+        "--$1_data_path_and_name_and_type" "$4,durations,text_int"
     )
-done
+}
+tables_of() { # <set> : what decoder_data takes, into tables
+    tables=("${raw}/$1/text" "${tokens}/$1/tokens.scp" "${tokens}/$1/durations.txt")
+}
+tables_of "${valid_set}"
+decoder_data valid "${tables[@]}"
+decoder_opts+=("${data_opts[@]}")
 
 stage_9() {
+    local data_opts tables
+    tables_of "${train_set}"
+    decoder_data train "${tables[@]}"
     config train_config "${train_config}"
     need 4 "${token_list}"
     need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
@@ -319,7 +326,20 @@ stage_9() {
         ${python} -m "espnet_fsqdiff.bin.${decoder_train}" --collect_stats true \
         --train_shape_file "${tokens}/${train_set}/utt2num_tokens" \
         --valid_shape_file "${tokens}/${valid_set}/utt2num_tokens" \
-        --output_dir "${decoder_stats}" "${decoder_opts[@]}" ${train_args}
+        --output_dir "${decoder_stats}" "${decoder_opts[@]}" "${data_opts[@]}" ${train_args}
+}
+
+split_tables() { # <table>... : each in num_splits parts; their directories into tables
+    local splits=${decoder_stats}/splits${num_splits} stamp table
+    stamp=$(stat -c '%n %s %y' "$@")
+    if [ "$(cat "${splits}/.done" 2> /dev/null)" != "${stamp}" ]; then
+        rm -rf "${splits}"
+        ${python} -m espnet2.bin.split_scps --scps "$@" \
+            --num_splits "${num_splits}" --output_dir "${splits}"
+        echo "${stamp}" > "${splits}/.done"
+    fi
+    tables=()
+    for table in "$@"; do tables+=("${splits}/${table##*/}"); done
 }
 
 stage_10() {
@@ -327,14 +347,23 @@ stage_10() {
     need 6 "${tokenizer_files[0]}"
     need 8 "${duration_exp}/duration.yaml"
     need 9 "${decoder_stats}"/{train,valid}/speech_token_shape
+    local shapes=${decoder_stats}/train/speech_token_shape data_opts tables
+    tables_of "${train_set}"
+    if [ "${num_splits}" -gt 1 ]; then
+        split_tables "${tables[@]}" "${shapes}"
+        shapes=${tables[3]}
+    fi
+    decoder_data train "${tables[@]}"
+    [ "${num_splits}" -le 1 ] || data_opts+=(--multiple_iterator true)
     # shellcheck disable=SC2086
     train "${decoder_exp}" \
         ${python} -m "espnet_fsqdiff.bin.${decoder_train}" \
-        --train_shape_file "${decoder_stats}/train/speech_token_shape" \
+        --train_shape_file "${shapes}" \
         --valid_shape_file "${decoder_stats}/valid/speech_token_shape" \
         --duration_file "${duration_exp}/duration.yaml" \
         --tokenizer_config "${tokenizer_files[0]}" \
-        --resume true --output_dir "${decoder_exp}" "${decoder_opts[@]}" ${train_args}
+        --resume true --output_dir "${decoder_exp}" \
+        "${decoder_opts[@]}" "${data_opts[@]}" ${train_args}
 }
 
 . utils/token2wav.sh
