@@ -2,7 +2,7 @@
 
 import random
 import time
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -43,8 +43,8 @@ class TrainingState:
         return {
             "model": self.model.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
-            "schedulers": [s and s.state_dict() for s in self.schedulers],
-            "scaler": self.scaler and self.scaler.state_dict(),
+            "schedulers": [_states_of(s) for s in self.schedulers],
+            "scaler": _states_of(self.scaler),
             "reporter": reporter_states(self.reporter),
         }
 
@@ -101,6 +101,10 @@ def load_reporter(reporter: SubReporter, states: States) -> None:
     reporter.count = states["count"]
     reporter.total_count = states["total_count"]
     reporter.start_time = time.perf_counter() - states["seconds"]
+
+
+def _states_of(part) -> Optional[States]:
+    return None if part is None else part.state_dict()
 
 
 def _vector(numbers: List[float]) -> torch.Tensor:
