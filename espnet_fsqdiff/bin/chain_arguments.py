@@ -60,3 +60,25 @@ def given_options(args: argparse.Namespace, names: Sequence[str]) -> Dict[str, A
         name: config.get(name) if value is None else value
         for name, value in options.items()
     }
+
+
+def forget_others_options(args: argparse.Namespace) -> None:
+    """Drop from `vocoder_conf` what `--config` has for another vocoder.
+
+    ESPnet's action for such options adds to those of the configuration, also where
+    the command names a vocoder of its own.
+
+    Args:
+        args: Parsed by ESPnet's `config_argparse`; changed in place.
+    """
+    from espnet_fsqdiff.unpacking import read_yaml
+
+    config = {} if args.config is None else read_yaml(Path(args.config))
+    of_config = config.get("vocoder_conf")
+    if not of_config or args.vocoder == config.get("vocoder"):
+        return
+    args.vocoder_conf = {
+        name: value
+        for name, value in args.vocoder_conf.items()
+        if name not in of_config or value != of_config[name]
+    }

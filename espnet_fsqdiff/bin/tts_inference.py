@@ -8,6 +8,7 @@ from typing import Dict, List, Optional
 from espnet_fsqdiff.bin.chain_arguments import (
     add_token2mel_arguments,
     add_vocoder_arguments,
+    forget_others_options,
 )
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
@@ -86,6 +87,7 @@ def get_parser():
 def main(cmd: Optional[List[str]] = None) -> None:
     """Synthesise, and measure the rollout where true tokens are given."""
     args = get_parser().parse_args(cmd)
+    forget_others_options(args)
     from tqdm import tqdm
 
     from espnet_fsqdiff.data.datadir import read_table
