@@ -1,7 +1,8 @@
 """Quality and intelligibility of a copy, as models of hearing predict them.
 
-PESQ comes from the package `pesq`, which has to be compiled where it is installed; STOI
-from `pystoi`. Each is optional; `installed` tells.
+PESQ comes from the package `pesq`, which is compiled where it is installed (its C
+code is the reference of ITU-T P.862, whose use may need a licence); STOI from `pystoi`.
+Each is optional; `installed` tells.
 """
 
 import importlib.util
