@@ -30,9 +30,12 @@ EXTRAS_REQUIRE = {
         "jiwer>=3.0",
         "matplotlib",
         "pocketsphinx>=5.0",
+        "pystoi>=0.4.1",
         "pyworld>=0.3.4",
         "setuptools<82",  # pyworld imports pkg_resources
     ],
+    # Apart from `score`: there are no wheels, it takes a C compiler to install.
+    "pesq": ["pesq>=0.0.4"],
     "phonemes": ["phonemizer>=3.2"],
     # The local page, fsqdiff-tts --serve.
     "serve": ["matplotlib", "starlette>=0.40", "uvicorn>=0.30"],

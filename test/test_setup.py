@@ -321,6 +321,34 @@ def test_failed_install_shows_the_end_of_the_log(tmp_path, fake_python):
     assert not (tmp_path / "v" / ".fsqdiff-setup").exists()
 
 
+def test_what_cannot_be_compiled_is_left_out(tmp_path, fake_python):
+    python = fake_python(tmp_path / "v" / "bin" / "python", "3.11.7")
+    python.write_text(
+        python.read_text() + 'case "$*" in *plan_env.py\\ extra*) echo ".[pesq]" ;;\n'
+        '*"pip install"*"[pesq]"*) echo no cc; exit 3 ;; esac\n'
+    )
+    done = run_tool("setup_env.sh", "--venv", tmp_path / "v")
+    assert done.returncode == 0, done.stderr
+    assert "pesq is left out" in done.stdout and "is ready" in done.stdout
+    assert "no cc" in (tmp_path / "v" / "setup.log").read_text()
+    assert (tmp_path / "v" / ".fsqdiff-setup").exists()
+
+
+def test_plan_keeps_apart_what_may_fail(tmp_path):
+    def extras(what):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tools" / "plan_env.py"), what, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = [x for x in done.stdout.splitlines() if x.startswith(".[")]
+        return set(found[0][2:-1].split(","))
+
+    assert extras("extra") == {"pesq"}
+    assert {"score", "test"} <= extras("uv") and "pesq" not in extras("uv")
+
+
 def test_models_are_built_without_the_trainer(tmp_path):
     """ESPnet's trainer costs ten seconds of start-up that speaking does not need."""
     pytest.importorskip("espnet2")

@@ -5,6 +5,7 @@ Run with the environment's Python (standard library only):
     plan_env.py torch     the torch to install first with pip; nothing if one is there
     plan_env.py uv DIR    the arguments of `uv pip install`, one a line; writes
                           DIR/constraints.txt and DIR/overrides.txt
+    plan_env.py extra DIR the same for what is installed afterwards, if it can be
 """
 
 import importlib.metadata
@@ -20,6 +21,8 @@ TORCH_FOR_PYTHON_311 = "torch==2.13.0"
 # torch needs at least 77.0.3, pyworld less than 82; ESPnet 202511 asks for < 74.
 SETUPTOOLS = "setuptools>=77.0.3,<82"
 EXTRAS = ("onnx", "phonemes", "score", "serve", "test")
+# What has to be compiled, and is not worth failing for.
+IF_POSSIBLE = ("pesq",)
 
 
 def version_of(name: str) -> str | None:
@@ -65,7 +68,7 @@ def pip_setting(name: str) -> list[str]:
     return (value or "").split()
 
 
-def uv_arguments(folder: Path) -> list[str]:
+def uv_arguments(folder: Path, extras: tuple[str, ...]) -> list[str]:
     """Write constraints and overrides to `folder`; return uv's arguments."""
     (folder / "constraints.txt").write_text("\n".join(constraints()) + "\n")
     (folder / "overrides.txt").write_text(SETUPTOOLS + "\n")
@@ -77,19 +80,24 @@ def uv_arguments(folder: Path) -> list[str]:
     if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & set(os.environ):
         for value in pip_setting("index-url")[:1]:
             arguments += ["--default-index", value]
-    # An ESPnet that is there, also as a checkout on the path, is kept.
-    has_espnet = importlib.util.find_spec("espnet2") is not None
-    extras = ("train" if has_espnet else "espnet", *EXTRAS)
     arguments += ["--editable", f".[{','.join(extras)}]", SETUPTOOLS]
     return arguments
+
+
+def extras_needed() -> tuple[str, ...]:
+    """Return the extras without which the set-up has failed."""
+    # An ESPnet that is there, also as a checkout on the path, is kept.
+    has_espnet = importlib.util.find_spec("espnet2") is not None
+    return ("train" if has_espnet else "espnet", *EXTRAS)
 
 
 def main() -> None:
     """Print the plan asked for."""
     if sys.argv[1:] == ["torch"]:
         print(torch_to_install() or "")
-    elif len(sys.argv) == 3 and sys.argv[1] == "uv":
-        print("\n".join(uv_arguments(Path(sys.argv[2]))))
+    elif len(sys.argv) == 3 and sys.argv[1] in ("uv", "extra"):
+        extras = extras_needed() if sys.argv[1] == "uv" else IF_POSSIBLE
+        print("\n".join(uv_arguments(Path(sys.argv[2]), extras)))
     else:
         sys.exit(__doc__)
 

@@ -174,6 +174,15 @@ say "installing ESPnet and espnet_fsqdiff with what they need"
 mapfile -t arguments <"${work}/arguments.txt"
 run "${uv[@]}" pip install --python "${python}" "${arguments[@]}"
 
+# Not worth failing for: without it, tables of copies say that it is not installed.
+say "compiling pesq, one of the measures of scoring"
+"${python}" tools/plan_env.py extra "${work}" >"${work}/arguments.txt"
+mapfile -t arguments <"${work}/arguments.txt"
+echo "+ ${arguments[*]}" >>"${log}"
+timeout --foreground 300 "${uv[@]}" pip install --python "${python}" \
+    "${arguments[@]}" >>"${log}" 2>&1 </dev/null ||
+    say "pesq is left out: it has to be compiled, and that failed (${log} says why)"
+
 say "checking that torch, torchaudio and ESPnet can be imported"
 run "${python}" tools/mend_torchaudio.py
 run "${python}" -c "import espnet2, espnet_fsqdiff.espnet_check as c; c.require_espnet()"

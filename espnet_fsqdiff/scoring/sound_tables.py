@@ -142,6 +142,15 @@ MEASURES = [
 ]
 
 
+# Columns of what a system costs: entry of stats.json, name, form, unit.
+COSTS = [
+    ("parameters", "M parameters", "{:.2f}", 1e6),
+    ("bytes", "MB", "{:.1f}", 1e6),
+    ("rtf", "RTF", "{:.3f}", 1),
+    ("rtf_cpu", "RTF, processor", "{:.3f}", 1),
+]
+
+
 def counts_of(measure: SoundMeasure, system: System) -> Optional[Counts]:
     """What a figure of a system is made of; None if no utterance has it."""
     parts = [measure.parts(u) for u in system.utterances]
@@ -188,8 +197,8 @@ def markdown(
         if m.package in missing or any(m.key in found for found in known.values())
     ]
     lines = [
-        _row(["", *(m.label for m in columns), "M parameters", "MB", "RTF"]),
-        "|---|" + "---:|" * (len(columns) + 3),
+        _row(["", *(m.label for m in columns), *(cost[1] for cost in COSTS)]),
+        "|---|" + "---:|" * (len(columns) + len(COSTS)),
     ]
     for system in systems:
         cells = [
@@ -204,11 +213,12 @@ def markdown(
     lines.append("")
     lines += [f"* {m.label}: {m.note}." for m in columns]
     lines += _incomplete(systems, columns)
-    lines.append(
+    lines += [
         f"* {len(systems[0].utterances)} utterances; in brackets 95 % intervals over "
-        "them. RTF: seconds of work for a second of speech, on the threads that "
-        "stats.json names."
-    )
+        "them.",
+        "* MB: weights in memory. RTF: seconds of work for a second of speech, or "
+        "processor seconds, which other work on the machine moves less.",
+    ]
     if against:
         base = next(s for s in systems if s.name == against)
         lines += ["", *_differences(systems, base, columns)]
@@ -219,11 +229,7 @@ def _costs(stats: Mapping[str, Any]) -> List[str]:
     """Parameters, size and real-time factor, as far as they are known."""
     return [
         form.format(stats[key] / unit) if key in stats else "–"
-        for key, form, unit in (
-            ("parameters", "{:.2f}", 1e6),
-            ("bytes", "{:.1f}", 1e6),
-            ("rtf", "{:.3f}", 1),
-        )
+        for key, _, form, unit in COSTS
     ]
 
 

@@ -48,6 +48,16 @@ def test_stoi(extended):
     assert 1 > values[0] > values[1] > values[2] > -1
 
 
+def test_extended_stoi_leaves_the_global_generator_alone():
+    pytest.importorskip("pystoi")
+    wave = moving_tone(1.0)
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    values = {intelligibility(wave, noisy(wave, 0.01)[0], True) for _ in range(2)}
+    assert len(values) == 1 and np.random.rand() == expected
+
+
 def test_stoi_of_too_little_is_none():
     pytest.importorskip("pystoi")
     short = moving_tone(0.3)

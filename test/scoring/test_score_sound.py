@@ -13,6 +13,7 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.scoring import copies, recognizer_choices
 from espnet_fsqdiff.scoring.bootstrap import Interval
 from espnet_fsqdiff.scoring.sound_tables import (
+    COSTS,
     MEASURES,
     System,
     Utterance,
@@ -73,9 +74,9 @@ def test_table(arguments, tmp_path, capsys):
     table = (tmp_path / "out" / "sound.md").read_text()
     assert capsys.readouterr().out == table
     heads = cells(table, "")
-    assert heads[1:] == [m.label for m in MEASURES] + ["M parameters", "MB", "RTF"]
+    assert heads[1:] == [m.label for m in MEASURES] + [c[1] for c in COSTS]
     good, bad, original = (cells(table, n) for n in ("good", "bad", "original"))
-    assert good[-3:] == ["1.50", "6.0", "0.250"] and bad[-3:] == ["–"] * 3
+    assert good[-4:] == ["1.50", "6.0", "0.250", "–"] and bad[-4:] == ["–"] * 4
     cer = heads.index("CER")
     assert original[1:cer] == ["–"] * (cer - 1) and original[cer] == "0.000"
     # "one" for "one two": four of seven characters are lost.
