@@ -1,10 +1,14 @@
 """Copies through a vocoder: files, figures, going on, faults."""
 
 import json
+import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 pytest.importorskip("espnet2")
 
@@ -75,3 +79,46 @@ def test_faults(arguments, tmp_path):
     soundfile.write(tmp_path / "b.wav", 0.1 * np.sin(np.arange(200)), FS)
     with pytest.raises(InputError, match="b: too short"):
         copy_synthesis.main(arguments)
+    (tmp_path / "wav.scp").write_text("")
+    with pytest.raises(InputError, match="wav.scp: no utterance"):
+        copy_synthesis.main(arguments)
+
+
+class Linear:
+    """Stands in for a trained vocoder: 160 samples a frame."""
+
+    def __init__(self, config, file, device):
+        assert (config.name, file.name, device) == ("config.yaml", "x.pth", "cpu")
+        self.fs = FS
+        self.mel = dict(fs=FS, n_fft=512, n_shift=160, n_mels=20, fmin=0, fmax=8000)
+        self.network = torch.nn.Linear(20, 160)
+
+    @classmethod
+    def from_files(cls, config, file, device):
+        return cls(Path(config), Path(file), device)
+
+    @torch.no_grad()
+    def __call__(self, mel):
+        return 0.1 * self.network(mel).flatten()
+
+
+def test_trained_vocoder_brings_its_mel(arguments, tmp_path, monkeypatch):
+    module = types.ModuleType("espnet_fsqdiff.vocoder")
+    module.TrainedVocoder = Linear
+    monkeypatch.setitem(sys.modules, "espnet_fsqdiff.vocoder", module)
+    for name in ("config.yaml", "x.pth"):
+        (tmp_path / name).write_text(name)
+    trained = [
+        *arguments[:2],
+        f"--vocoder_train_config={tmp_path}/config.yaml",
+        f"--vocoder_file={tmp_path}/x.pth",
+    ]
+    copy_synthesis.main(trained)
+    stats = json.loads((tmp_path / "out" / "stats.json").read_text())
+    assert stats["parameters"] == 21 * 160 and stats["bytes"] == 4 * 21 * 160
+    wave, fs = soundfile.read(tmp_path / "out/wav/a.wav")
+    assert fs == FS and len(wave) == 51 * 160
+    # Trained further, it is another one.
+    (tmp_path / "x.pth").write_text("later")
+    with pytest.raises(InputError, match="other options"):
+        copy_synthesis.main(trained)

@@ -77,8 +77,9 @@ def _settings(args: argparse.Namespace) -> Dict[str, Any]:
     if args.vocoder_file is not None:
         import hashlib
 
-        content = Path(args.vocoder_file).read_bytes()
-        chosen["vocoder_file"] = hashlib.sha256(content).hexdigest()
+        for option in ("vocoder_train_config", "vocoder_file"):
+            content = Path(chosen[option]).read_bytes()
+            chosen[option] = hashlib.sha256(content).hexdigest()
     return chosen
 
 
@@ -123,6 +124,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
     torch.set_num_threads(args.num_threads)
     wavs = dict(list(read_table(args.wav_scp).items())[: args.num_utts])
+    if not wavs:
+        raise InputError(f"{args.wav_scp}: no utterance in it")
     vocoder, mel = _vocoder(args)
     extract = LogMelFbank(
         hop_length=mel["n_shift"], **{k: v for k, v in mel.items() if k != "n_shift"}

@@ -19,9 +19,9 @@ def find_offset(reference: np.ndarray, wave: np.ndarray, fs: int) -> int:
 
     The offset at which the envelopes of 16 bands correlate best over what both have:
     cross-correlation, but of envelopes and not of samples. Most vocoders make phases
-    anew, and samples then correlate as well a pitch period beside the right place. For
-    a copy that smears time, as Griffin-Lim does, it is right to about a millisecond. A
-    constant offset is all that is found; time has to run at the same rate.
+    anew, and samples then correlate as well a pitch period beside the right place.
+    For a copy that smears time, as Griffin-Lim does, it is right to about a
+    millisecond. It is a constant offset; time has to run at the same rate.
 
     Args:
         reference: Samples `(n,)`.
