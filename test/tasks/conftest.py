@@ -1,6 +1,7 @@
 """Speech tokens of ten made-up utterances, for the tests of the diffusion task."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,14 @@ class TokenData:
             command += [data, f"{at}/durations.txt,durations,text_int"]
             command += [f"--{name}_shape_file", at / "utt2num_tokens"]
         return [str(word) for word in command]
+
+
+@pytest.fixture(autouse=True)
+def heard_interrupts():
+    """Ctrl-C is heard, also where a shell began the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -154,11 +154,6 @@ def unpack(archive: Path, target: Path) -> None:
         InputError: It is damaged, or a member would leave the folder, or is a
             link out of it or a device.
     """
-    if not hasattr(tarfile, "data_filter"):
-        raise InputError(
-            f"{archive}: this Python cannot unpack it safely, 3.11.4 and later can; "
-            "unpack it yourself and give the folder as --corpus"
-        )
     aside = target.with_name(target.name + ".tmp")
     shutil.rmtree(aside, ignore_errors=True)
     logging.info(f"unpacking {archive}")
@@ -166,10 +161,7 @@ def unpack(archive: Path, target: Path) -> None:
         if zipfile.is_zipfile(archive):
             _unpack_zip(archive, aside)
         else:
-            with tarfile.open(archive) as tar:
-                tar.extractall(aside, filter="data")
-    except tarfile.FilterError as e:
-        raise _unsafe(archive, e.tarinfo.name) from None
+            _unpack_tar(archive, aside)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as e:
         # Only the system's own errors, such as a full disk, have a number.
         system = isinstance(e, OSError) and e.errno is not None
@@ -178,6 +170,26 @@ def unpack(archive: Path, target: Path) -> None:
             f"{archive}: cannot be unpacked ({e}); {mend} and run this again"
         ) from None
     aside.rename(target)
+
+
+def _unpack_tar(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as tar:
+        if hasattr(tarfile, "data_filter"):
+            try:
+                tar.extractall(folder, filter="data")
+            except tarfile.FilterError as e:
+                raise _unsafe(archive, e.tarinfo.name) from None
+            return
+        # Python before 3.11.4: what is neither file nor folder is refused, and what
+        # lies outside.
+        root = folder.resolve()
+        members = tar.getmembers()
+        for member in members:
+            inside = (root / member.name).resolve().is_relative_to(root)
+            if not inside or not (member.isfile() or member.isdir()):
+                raise _unsafe(archive, member.name)
+            member.mode = 0o755 if member.isdir() else 0o644
+        tar.extractall(root, members)
 
 
 def _unpack_zip(archive: Path, folder: Path) -> None:
