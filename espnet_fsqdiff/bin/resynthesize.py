@@ -57,9 +57,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
     with tqdm(total=len(names), unit="utt", disable=None) as bar:
         for first in range(0, len(names), args.batch_size):
             part = names[first : first + args.batch_size]
-            rows, seeds = [tokens[n] for n in part], [
-                zlib.crc32(n.encode()) for n in part
-            ]
+            rows = [tokens[name] for name in part]
+            seeds = [zlib.crc32(name.encode()) for name in part]
             for name, sound in zip(part, chain(rows, seeds=seeds), strict=True):
                 samples += sound.wave.numel()
                 writer(name, sound.wave)
