@@ -113,13 +113,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
     if args.num_threads < 1 or (args.num_utts is not None and args.num_utts < 1):
         raise InputError("--num_threads and --num_utts have to be at least 1")
     import torch
-    from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
     from tqdm import tqdm
 
     from espnet_fsqdiff.data.audio import load_audio
     from espnet_fsqdiff.data.datadir import read_table, write_table
     from espnet_fsqdiff.files import atomic_path
     from espnet_fsqdiff.model_size import model_size
+    from espnet_fsqdiff.token2wav.mel import mel_extractor
     from espnet_fsqdiff.wav_io import write_wave
 
     torch.set_num_threads(args.num_threads)
@@ -127,9 +127,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     if not wavs:
         raise InputError(f"{args.wav_scp}: no utterance in it")
     vocoder, mel = _vocoder(args)
-    extract = LogMelFbank(
-        hop_length=mel["n_shift"], **{k: v for k, v in mel.items() if k != "n_shift"}
-    )
+    extract = mel_extractor(mel)
     output_dir = Path(args.output_dir)
     _start(output_dir, _settings(args))
     # Of each wave that is there: seconds, processor seconds, seconds of speech.

@@ -1,15 +1,15 @@
 """From text and durations to tokens: the denoiser and one call around it."""
 
 import inspect
-import sys
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
+from espnet_fsqdiff.checks import check_choice, check_counts
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
-from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
+from espnet_fsqdiff.diffusion.parts import map_at_once, sample_in_parts, workers_on
 from espnet_fsqdiff.diffusion.samplers import SAMPLERS
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
@@ -71,11 +71,7 @@ class Sampling:
             ("time_grid", TIME_GRIDS),
             ("precision", PRECISIONS),
         ):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; choose one of "
-                    f"{', '.join(known)}"
-                )
+            check_choice(name, getattr(self, name), known)
         own = set(inspect.signature(SAMPLERS[self.sampler]).parameters)
         own -= set(inspect.signature(SAMPLERS["ddim"]).parameters)
         unknown = sorted(set(self.sampler_conf) - own)
@@ -84,14 +80,11 @@ class Sampling:
                 f"sampler_conf: {self.sampler} has no {', '.join(unknown)}; it has "
                 f"{', '.join(sorted(own)) or 'no options'}"
             )
-        if self.num_steps < 1:
-            raise InputError(f"num_steps is {self.num_steps}; give at least 1")
+        check_counts(
+            num_steps=self.num_steps, max_frames=self.max_frames, workers=self.workers
+        )
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}; give more than 0")
-        for name in ("max_frames", "workers"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"{name} is {number}; give at least 1")
         low, high = self.guidance_interval
         if not 0 <= low <= high <= 1:
             raise InputError(
@@ -101,11 +94,10 @@ class Sampling:
 
 def workers_of(network: CDCDNetwork, sampling: Sampling) -> int:
     """Calls of the network at once: on a CPU, as many as there are threads for."""
-    if network.compiled or next(network.parameters()).device.type != "cpu":
+    if network.compiled:
         # Compiled code keeps to the number of threads of its first call.
         return 1
-    threads = torch.get_num_threads()
-    return threads if sampling.workers is None else min(sampling.workers, threads)
+    return workers_on(next(network.parameters()).device, sampling.workers)
 
 
 class GuidedDenoiser:
@@ -236,28 +228,23 @@ def generate(
             )
         times = uniform_times(sampling.num_steps)
 
-    on_cpu = device.type == "cpu"
     # Few lengths, see `kernel_cache`.
-    rounds = on_cpu and not network.sees_padding
+    rounds = device.type == "cpu" and not network.sees_padding
     padded = num_frames
     if rounds:
         padded = [rounded_length(n, network.max_frames) for n in num_frames]
-    workers = workers_of(network, sampling)
-    limit = sampling.max_frames
-    if limit is None:
-        limit = frames_of_parts(padded, workers) if on_cpu else sys.maxsize
 
-    def sample(part: List[int]) -> List[torch.Tensor]:
-        inputs = (text, num_frames, prompts, seeds, durations)
-        chosen = (None if x is None else [x[i] for i in part] for x in inputs)
-        return _generate(network, codebook, schedule, *chosen, sampling, times, rounds)
+    def sample(*inputs) -> List[torch.Tensor]:
+        return _generate(network, codebook, schedule, *inputs, sampling, times, rounds)
 
-    parts = parts_of(padded, limit)
-    tokens: List[Optional[torch.Tensor]] = [None] * size
-    for part, found in zip(parts, map_at_once(sample, parts, workers)):
-        for i, ids in zip(part, found):
-            tokens[i] = ids
-    return tokens
+    return sample_in_parts(
+        sample,
+        (text, num_frames, prompts, seeds, durations),
+        padded,
+        device,
+        workers_of(network, sampling),
+        sampling.max_frames,
+    )
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
+from espnet_fsqdiff.checks import check_shares
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
 from espnet_fsqdiff.diffusion.schedule import Schedule
@@ -64,14 +65,12 @@ class CDCDLoss:
         time_sampling: str = "uniform",
         max_logits: int = 2**27,
     ):
-        shares = dict(
+        check_shares(
+            "loss_conf",
             text_dropout=text_dropout,
             prompt_prob=prompt_prob,
             self_conditioning=self_conditioning,
         )
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
-                raise InputError(f"loss_conf: {name} is {share}; give 0 to 1")
         if time_sampling not in ("uniform", "information"):
             raise InputError(
                 f"loss_conf: time_sampling {time_sampling!r} is unknown; "

@@ -1,7 +1,8 @@
 """Work in parts: few enough frames for the cache, each on cores of its own."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, List, Sequence, TypeVar
+from typing import Any, Callable, List, Optional, Sequence, TypeVar
 
 import torch
 
@@ -50,6 +51,56 @@ def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
         else:
             parts.append([i])
     return parts
+
+
+def workers_on(device: torch.device, wanted: Optional[int] = None) -> int:
+    """Calls of a network at once: on a CPU, as many as this thread has threads.
+
+    Args:
+        device: Where the network is; elsewhere than on a CPU it is 1.
+        wanted: Fewer than there are threads, if not None.
+    """
+    if device.type != "cpu":
+        return 1
+    threads = torch.get_num_threads()
+    return threads if wanted is None else min(wanted, threads)
+
+
+def sample_in_parts(
+    sample: Callable[..., List[Result]],
+    inputs: Sequence[Optional[Sequence[Any]]],
+    num_frames: Sequence[int],
+    device: torch.device,
+    workers: int,
+    max_frames: Optional[int] = None,
+) -> List[Result]:
+    """Sample a batch in parts of like lengths.
+
+    Args:
+        sample: Called with the inputs of a part, gives the result of each utterance.
+        inputs: Sequences with an entry for each utterance, or None.
+        num_frames: Frames of each.
+        device: Where it is done.
+        workers: Parts at once.
+        max_frames: Most frames of a part, padding included. None for the default: on
+            a CPU that of `frames_of_parts`, elsewhere any number.
+
+    Returns:
+        The results, in the order of the batch.
+    """
+    if max_frames is None:
+        on_cpu = device.type == "cpu"
+        max_frames = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize
+
+    def call(part: List[int]) -> List[Result]:
+        return sample(*(None if x is None else [x[i] for i in part] for x in inputs))
+
+    parts = parts_of(num_frames, max_frames)
+    found = map_at_once(call, parts, workers)
+    results = {}
+    for part, of_part in zip(parts, found):
+        results.update(zip(part, of_part))
+    return [results[i] for i in range(len(num_frames))]
 
 
 def map_at_once(

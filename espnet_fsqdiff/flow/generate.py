@@ -1,14 +1,14 @@
 """From tokens to mels: guidance, prompts, and one call around the solver."""
 
-import sys
 from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from espnet_fsqdiff.checks import check_choice, check_counts
 from espnet_fsqdiff.diffusion.generate import PRECISIONS
-from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
+from espnet_fsqdiff.diffusion.parts import map_at_once, sample_in_parts, workers_on
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.flow.network import Condition, VelocityNetwork
 from espnet_fsqdiff.flow.path import TIME_WARPS, time_grid, velocity
@@ -52,15 +52,10 @@ class FlowSampling:
             ("time_warp", TIME_WARPS),
             ("precision", PRECISIONS),
         ):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; choose one of "
-                    f"{', '.join(known)}"
-                )
-        for name in ("num_steps", "max_frames", "workers"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise InputError(f"{name} is {number}; give at least 1")
+            check_choice(name, getattr(self, name), known)
+        check_counts(
+            num_steps=self.num_steps, max_frames=self.max_frames, workers=self.workers
+        )
         if not self.temperature >= 0:
             raise InputError(f"temperature is {self.temperature}; give 0 or more")
 
@@ -163,31 +158,18 @@ def generate(
     num_frames = [len(row) * network.frames_per_token for row in tokens]
     _check(network, num_frames, prompts, spk_embed)
 
-    on_cpu = network.mel_mean.device.type == "cpu"
-    workers = _workers(network, sampling)
-    limit = sampling.max_frames
-    if limit is None:
-        limit = frames_of_parts(num_frames, workers) if on_cpu else sys.maxsize
+    def sample(*inputs) -> List[torch.Tensor]:
+        return _generate(network, *inputs, sampling, sigma_min)
 
-    def sample(part: List[int]) -> List[torch.Tensor]:
-        inputs = (tokens, prompts, spk_embed, seeds)
-        chosen = (None if x is None else [x[i] for i in part] for x in inputs)
-        return _generate(network, *chosen, sampling, sigma_min)
-
-    parts = parts_of(num_frames, limit)
-    mels: List[Optional[torch.Tensor]] = [None] * size
-    for part, found in zip(parts, map_at_once(sample, parts, workers)):
-        for i, mel in zip(part, found):
-            mels[i] = mel
-    return mels
-
-
-def _workers(network: VelocityNetwork, sampling: FlowSampling) -> int:
-    """Calls of the network at once: on a CPU, as many as this thread has threads."""
-    if network.mel_mean.device.type != "cpu":
-        return 1
-    threads = torch.get_num_threads()
-    return threads if sampling.workers is None else min(sampling.workers, threads)
+    device = network.mel_mean.device
+    return sample_in_parts(
+        sample,
+        (tokens, prompts, spk_embed, seeds),
+        num_frames,
+        device,
+        workers_on(device, sampling.workers),
+        sampling.max_frames,
+    )
 
 
 @torch.no_grad()
@@ -228,7 +210,7 @@ def _generate(network, tokens, prompts, spk_embed, seeds, sampling, sigma_min):
             given,
             velocity(x, prompt, sigma_min),
             sampling,
-            _workers(network, sampling),
+            workers_on(device, sampling.workers),
         )
         times = time_grid(sampling.num_steps, sampling.time_warp)
         x = SOLVERS[sampling.solver](guided, x, times)

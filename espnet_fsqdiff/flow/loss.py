@@ -5,6 +5,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
+from espnet_fsqdiff.checks import check_choice, check_shares
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.flow.network import VelocityNetwork
 from espnet_fsqdiff.flow.path import TIME_WARPS, point, velocity
@@ -54,25 +55,19 @@ class FlowMatchingLoss:
         prompt_prob: float = 0.0,
         prompt_fraction: Tuple[float, float] = (0.05, 0.3),
     ):
-        shares = dict(
+        check_shares(
+            "loss_conf",
             sigma_min=sigma_min,
             condition_dropout=condition_dropout,
             prompt_prob=prompt_prob,
         )
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
-                raise InputError(f"loss_conf: {name} is {share}; give 0 to 1")
         low, high = prompt_fraction
         if not 0 <= low <= high < 1:
             raise InputError(
                 f"loss_conf: prompt_fraction is {low} to {high}; give two shares from "
                 "0 to below 1"
             )
-        if time_warp not in TIME_WARPS:
-            raise InputError(
-                f"loss_conf: time_warp {time_warp!r} is unknown; "
-                f"choose one of {', '.join(TIME_WARPS)}"
-            )
+        check_choice("loss_conf: time_warp", time_warp, TIME_WARPS)
         self.sigma_min = sigma_min
         self.time_warp = time_warp
         self.condition_dropout = condition_dropout

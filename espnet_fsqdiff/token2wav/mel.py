@@ -80,12 +80,17 @@ def check_same_mel(made: MelParameters, wanted: MelParameters) -> None:
 
 
 @torch.no_grad()
-def log_mel(wav: np.ndarray, mel: MelParameters) -> torch.Tensor:
-    """The log-mel (F, n_mels) of a wave (L,) at the mels' own rate."""
+def mel_extractor(mel: MelParameters) -> Any:
+    """ESPnet's `LogMelFbank` of these mels: waves (B, L), lengths to (B, F, n_mels)."""
     from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
     options = dict(mel)
-    extract = LogMelFbank(hop_length=options.pop("n_shift"), **options)
+    return LogMelFbank(hop_length=options.pop("n_shift"), **options)
+
+
+def log_mel(wav: np.ndarray, mel: MelParameters) -> torch.Tensor:
+    """The log-mel (F, n_mels) of a wave (L,) at the mels' own rate."""
+    extract = mel_extractor(mel)
     # The STFT cannot reflect less than half a window.
     wav = np.pad(wav, (0, max(0, mel["n_fft"] // 2 + 1 - len(wav))))
     speech = torch.from_numpy(np.ascontiguousarray(wav, dtype=np.float32))
