@@ -1,25 +1,10 @@
 """Train flow matching from speech tokens to mels (ESPnet options; see --help)."""
 
 from espnet_fsqdiff.bin.cli import cli
-from espnet_fsqdiff.espnet_check import require_espnet
+from espnet_fsqdiff.bin.training import TrainCommand
 
-
-def get_task():
-    """Return the task, or say in one line what is missing for it."""
-    require_espnet()
-    from espnet_fsqdiff.tasks.token2mel import Token2MelTask
-
-    return Token2MelTask
-
-
-def get_parser():
-    """Return the parser of the task."""
-    return get_task().get_parser()
-
-
-def main(cmd=None):
-    """Run the task."""
-    get_task().main(cmd=cmd)
+_command = TrainCommand("token2mel", "Token2MelTask")
+get_task, get_parser, main = _command.get_task, _command.get_parser, _command.main
 
 
 def entry():

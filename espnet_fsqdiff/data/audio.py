@@ -4,7 +4,7 @@ import logging
 import math
 import struct
 from pathlib import Path
-from typing import Callable, Optional, Set, Tuple, Union
+from typing import Any, Callable, Optional, Set, Tuple, Union
 
 import numpy as np
 
@@ -107,6 +107,23 @@ def check_wave(wave: np.ndarray, utt: str, where: str = "audio") -> None:
     peak = float(np.abs(wave - wave.mean(dtype=np.float64)).max())
     if peak < SILENCE_PEAK:
         raise InputError(f"{utt}: {where} is silent (peak {peak:.1e}); {mend}")
+
+
+def mono_wave(wave: Any, utt: str) -> np.ndarray:
+    """A wave as float32 samples (n,), checked.
+
+    Args:
+        wave: Array or tensor.
+        utt: Name for messages.
+
+    Raises:
+        InputError: If it has several channels, or see `check_wave`.
+    """
+    wave = np.asarray(wave, dtype=np.float32)
+    if wave.ndim != 1:
+        raise InputError(f"{utt}: its wave has shape {wave.shape}; give one channel")
+    check_wave(wave, utt, "its wave")
+    return wave
 
 
 def resample(wave: np.ndarray, rate: int, fs: int) -> np.ndarray:

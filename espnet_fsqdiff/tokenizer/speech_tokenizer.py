@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_fsqdiff.data.audio import check_wave, resample
-from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.data.audio import mono_wave, resample
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.token2wav import MelDecoder, TokenToWave, Vocoder, build_vocoder
 from espnet_fsqdiff.tokenizer.model import SpeechTokenizerModel
@@ -138,12 +137,7 @@ class SpeechTokenizer:
         return tokens, [p[:n].cpu() for p, n in zip(log_probs, sizes)]
 
     def _prepare(self, wav: Wave, fs: int, name: str) -> torch.Tensor:
-        wav = np.asarray(wav, dtype=np.float32)
-        if wav.ndim != 1:
-            raise InputError(
-                f"{name}: its wave has shape {wav.shape}; give one channel"
-            )
-        check_wave(wav, name, "its wave")
+        wav = mono_wave(wav, name)
         wav = resample(wav, fs, self.fs)
         # The STFT cannot reflect less than half a window.
         shortest = self.model.feats_extract.n_fft // 2 + 1

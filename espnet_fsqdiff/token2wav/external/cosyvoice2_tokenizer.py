@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Union
 import numpy as np
 import torch
 
-from espnet_fsqdiff.data.audio import check_wave, resample
+from espnet_fsqdiff.data.audio import mono_wave, resample
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.token2wav.external import require
 from espnet_fsqdiff.token2wav.external.whisper_mel import (
@@ -117,12 +117,7 @@ class CosyVoice2Tokenizer:
         return [self._encode(wav, fs, name) for name, wav in zip(names, wavs)]
 
     def _encode(self, wav: Wave, fs: int, name: str) -> torch.Tensor:
-        wav = np.asarray(wav, dtype=np.float32)
-        if wav.ndim != 1:
-            raise InputError(
-                f"{name}: its wave has shape {wav.shape}; give one channel"
-            )
-        check_wave(wav, name, "its wave")
+        wav = mono_wave(wav, name)
         if len(wav) > MAX_SECONDS * fs:
             raise InputError(
                 f"{name}: its wave has {len(wav) / fs:.1f} s; {NAME} takes up to "
