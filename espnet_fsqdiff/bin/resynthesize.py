@@ -36,10 +36,11 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Optional[List[str]] = None) -> None:
     """Make every utterance of a set audible."""
     args = get_parser().parse_args(cmd)
+    import torch
     from tqdm import tqdm
 
     from espnet_fsqdiff.files import atomic_path
-    from espnet_fsqdiff.token2wav import load_chain
+    from espnet_fsqdiff.token2wav import TokenToWave, load_chain
     from espnet_fsqdiff.token_io import read_tokens
     from espnet_fsqdiff.tokenizer import SpeechTokenizer
     from espnet_fsqdiff.wav_io import WaveWriter
@@ -53,7 +54,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     tokens = read_tokens(args.tokens, tokenizer.num_codes)
     writer = WaveWriter(args.output_dir, chain.fs)
     names = list(tokens)
-    start, samples = time.perf_counter(), 0
+    start, samples = (time.perf_counter(), time.process_time()), 0
     with tqdm(total=len(names), unit="utt", disable=None) as bar:
         for first in range(0, len(names), args.batch_size):
             part = names[first : first + args.batch_size]
@@ -64,9 +65,16 @@ def main(cmd: Optional[List[str]] = None) -> None:
                 writer(name, sound.wave)
                 bar.update()
     writer.close()
-    rtf = (time.perf_counter() - start) / (samples / chain.fs)
+    seconds = samples / chain.fs
+    stats = dict(
+        rtf=(time.perf_counter() - start[0]) / seconds,
+        rtf_cpu=(time.process_time() - start[1]) / seconds,
+        threads=torch.get_num_threads(),
+    )
+    if isinstance(chain, TokenToWave):  # not somebody else's, which hides its parts
+        stats.update(chain.size)
     with atomic_path(writer.output_dir / "stats.json") as aside:
-        aside.write_text(json.dumps({"rtf": rtf}, indent=1) + "\n")
+        aside.write_text(json.dumps(stats, indent=1) + "\n")
 
 
 if __name__ == "__main__":

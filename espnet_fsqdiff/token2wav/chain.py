@@ -1,6 +1,6 @@
 """Tokens to waves: a mel maker and a vocoder that fit."""
 
-from typing import NamedTuple, Optional, Protocol, Sequence, Union
+from typing import Dict, NamedTuple, Optional, Protocol, Sequence, Union
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.data.audio import resample
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.model_size import model_size
 from espnet_fsqdiff.token2wav.mel import check_same_mel, log_mel
 from espnet_fsqdiff.token2wav.mel_decoder import MelMaker
 from espnet_fsqdiff.token2wav.vocoder import Vocoder
@@ -99,6 +100,11 @@ class TokenToWave:
     def num_codes(self) -> int:
         """Codebook size K."""
         return self.mel_maker.num_codes
+
+    @property
+    def size(self) -> Dict[str, int]:
+        """Weights of mel maker and vocoder, see `model_size`."""
+        return model_size(self.mel_maker.network, self.vocoder)
 
     @property
     def max_tokens(self) -> Optional[int]:

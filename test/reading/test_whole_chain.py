@@ -1,5 +1,6 @@
 """Token to mel and a trained vocoder in one packed voice: the same files everywhere."""
 
+import json
 import zlib
 from types import SimpleNamespace
 
@@ -213,6 +214,11 @@ def test_the_commands_make_the_same_mels_and_waves(parts, tmp_path):
     cmd += ["--vocoder_train_config", files["vocoder_config"]]
     cmd += ["--vocoder_file", files["vocoder_file"]]
     resynthesize.main([*cmd, "--output_dir", str(tmp_path / "waves")])
+    stats = json.loads((tmp_path / "waves" / "stats.json").read_text())
+    networks = chain.mel_maker.network, chain.vocoder.generator
+    weights = sum(p.numel() for n in networks for p in n.parameters())
+    assert stats["parameters"] == weights and stats["bytes"] >= 4 * weights
+    assert stats["threads"] == torch.get_num_threads() and stats["rtf_cpu"] > 0
     for utt, row in rows.items():
         (sound,) = chain([row], seeds=[zlib.crc32(utt.encode())])
         torch.testing.assert_close(torch.from_numpy(mels[utt].copy()), sound.mel)
