@@ -103,7 +103,7 @@ def test_a_job_that_is_stopped_has_time_to_save(tmp_path):
 
 def test_a_second_signal_kills(tmp_path):
     def again(process):
-        wait_for(lambda: "asked" in (tmp_path / "log").read_text())
+        wait_for(lambda: "asked" in (tmp_path / "log").read_text().splitlines())
         process.terminate()
 
     start = time.monotonic()
