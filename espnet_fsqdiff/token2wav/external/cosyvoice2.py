@@ -149,14 +149,14 @@ class CosyVoice2TokenToWave:
     def __call__(
         self,
         tokens: Sequence[Tokens],
-        prompt: Optional[CosyVoice2Prompt] = None,
+        prompts: Optional[Sequence[CosyVoice2Prompt]] = None,
         seeds: Optional[Sequence[int]] = None,
     ) -> Sequence[Sound]:
         """The sound of several utterances, one after the other.
 
         Args:
             tokens: (T,) of each.
-            prompt: Voice to speak in; `voice` by default.
+            prompts: Voice of each to speak in; `voice` by default.
             seeds: Of the flow's noise, one for each.
 
         Returns:
@@ -165,14 +165,15 @@ class CosyVoice2TokenToWave:
         Raises:
             InputError: If there is no voice.
         """
-        voice = self.voice if prompt is None else prompt
-        if voice is None:
+        voices = [self.voice] * len(tokens) if prompts is None else prompts
+        if any(voice is None for voice in voices):
             raise InputError(
                 f"{NAME} speaks in the voice of a recording; give prompt_wav in "
                 "vocoder_conf, or a prompt"
             )
         seeds = [self.seed] * len(tokens) if seeds is None else seeds
-        return [self._speak(*row, voice) for row in zip(tokens, seeds, strict=True)]
+        rows = zip(tokens, seeds, voices, strict=True)
+        return [self._speak(*row) for row in rows]
 
     def _speak(self, tokens: Tokens, seed: int, voice: CosyVoice2Prompt) -> Sound:
         model = self.cosyvoice.model
