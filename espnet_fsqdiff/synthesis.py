@@ -16,7 +16,7 @@ from espnet_fsqdiff.manner import Manner, Plan, make_sampling, prompts_of
 from espnet_fsqdiff.onnx.backend import check_backend
 from espnet_fsqdiff.prompting import Prompt
 from espnet_fsqdiff.takes import choose_takes
-from espnet_fsqdiff.text.normalize import build_normalizer
+from espnet_fsqdiff.text.reader import TextReader
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.text_to_token import Spoken, TextToToken
 from espnet_fsqdiff.token2wav import Chain, load_chain
@@ -25,12 +25,11 @@ from espnet_fsqdiff.tokenizer import SpeechTokenizer, load_tokenizer
 # Where the model finds its place in the text by itself.
 WITHOUT_DURATIONS = ("filler", "prefix")
 
-MARKS = ".,?!;:"
 # Seeds of the takes of a text are this far apart.
 TAKE_STEP = 1_000_003
 
 
-class Synthesizer:
+class Synthesizer(TextReader):
     """Utterance -> durations -> diffusion or language model -> tokens -> chain -> wave.
 
     Args:
@@ -72,11 +71,8 @@ class Synthesizer:
                 f"the tokenizer has {tokenizer.num_codes} codes, the model "
                 f"{model.codebook.num_codes}; give the tokenizer it was trained with"
             )
+        super().__init__(text_tokenizer, tokenizer.text_tokenizer, normalizer)
         self.model = model
-        self.normalize = build_normalizer(normalizer)
-        symbols = text_tokenizer.token_list or ()
-        self._adds_stop = normalizer is not None and "." in symbols
-        self.text_tokenizer = text_tokenizer
         self.text_expansion = text_expansion
         self.duration = duration
         self.tokenizer = tokenizer
@@ -90,11 +86,6 @@ class Synthesizer:
         self.speed = speed
         self.seed = seed
         self.sampling = make_sampling(model.sampling_class, sampling)
-        if normalizer is not None:
-            # The words are right; marks the model does not know give way.
-            text_tokenizer.fit_marks = True
-            if tokenizer.text_tokenizer is not None:
-                tokenizer.text_tokenizer.fit_marks = True
         if compile:
             model.compile_network()
 
@@ -175,6 +166,7 @@ class Synthesizer:
         utt_ids: Optional[Sequence[str]] = None,
         manner: Optional[Manner] = None,
         prompts: Optional[Sequence[Prompt]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> List[Dict[str, Any]]:
         """Speak several utterances at once; each sounds as it would alone.
 
@@ -183,6 +175,8 @@ class Synthesizer:
             utt_ids: Names, for messages.
             manner: How; `self.manner` by default.
             prompts: What each goes on from, in place of the manner's prompt.
+            spk_embeds: Speaker embedding (D,) of each, where what makes its tokens
+                audible was trained with them.
 
         Returns:
             For each text a dict with `wav` (L,) float32, `fs`, `tokens` (T,)
@@ -214,6 +208,7 @@ class Synthesizer:
             [spoken.tokens for spoken in sampled],
             prompts_of(plans, "sound"),
             [plan.seed for plan in plans],
+            spk_embeds,
         )
         results = []
         for plan, name, (tokens, complete), sound in zip(
@@ -275,47 +270,6 @@ class Synthesizer:
             row = (texts[i], utt_ids[i], manner, int(num_tokens[i]))
             plans.append(self._plan(*row, laid=laid))
         return self._sample(plans, self.model.generate, self.manner)
-
-    def encode(self, text: str, name: str = "text") -> np.ndarray:
-        """A written text to symbol ids (S,), normalised if the voice wants it so.
-
-        Raises:
-            InputError: If it cannot be spoken.
-        """
-        words = self.spoken(text, name)
-        return self.text_tokenizer.encode(words, utt_id=name)
-
-    def spoken(self, text: str, name: str = "text") -> str:
-        """A written text as it is spoken, if the voice has a normaliser.
-
-        It then also gets a stop at its end if it has no mark there, as sentences have
-        that models are trained on: short words come out clearer.
-
-        Raises:
-            InputError: If nothing in it can be spoken.
-        """
-        try:
-            words = self.normalize(text)
-        except InputError as e:
-            raise InputError(f"{name}: {e}") from None
-        if text.strip() and not words:
-            raise InputError(
-                f"{name}: {text[:60]!r} has nothing to speak; write what is to be said"
-            )
-        if self._adds_stop and words[-1:] not in MARKS:
-            words += "."
-        return words
-
-    def sounds(self, text: str) -> bool:
-        """Whether there is anything in a text that `speak` would not pass over."""
-        try:
-            return bool(self.normalize(text).strip())
-        except InputError:
-            return True  # `speak` names what cannot be spoken
-
-    def heard_symbols(self, text: str) -> np.ndarray:
-        """A text to the symbol ids (S,) of the tokenizer's recognition head."""
-        return self.tokenizer.text_tokenizer.encode(self.spoken(text))
 
     def holds(
         self, text: str, manner: Optional[Manner] = None, name: str = "text"

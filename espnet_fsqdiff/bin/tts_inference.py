@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from espnet_fsqdiff.bin.chain_arguments import (
+    add_speaker_argument,
     add_token2mel_arguments,
     add_vocoder_arguments,
     forget_others_options,
@@ -85,6 +86,7 @@ def get_parser():
     group.add_argument("--backend", default="torch", choices=["torch", "onnx"])
     group.add_argument("--onnx_dir", help="Of export_onnx, for backend onnx")
     add_token2mel_arguments(parser)
+    add_speaker_argument(parser)
     add_vocoder_arguments(parser)
     return parser
 
@@ -100,6 +102,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     from espnet_fsqdiff.files import atomic_path
     from espnet_fsqdiff.lm import LMSampling
     from espnet_fsqdiff.text2speech import Text2Speech
+    from espnet_fsqdiff.token2wav.speakers import read_embeddings
     from espnet_fsqdiff.token_io import write_int_table
     from espnet_fsqdiff.wav_io import WaveWriter
 
@@ -123,6 +126,9 @@ def main(cmd: Optional[List[str]] = None) -> None:
     )
     texts = read_table(Path(args.data_dir) / "text")
     prompts = make_prompts(tts, Path(args.data_dir), texts)
+    voices = None
+    if args.spk_embeds is not None:
+        voices = read_embeddings(args.spk_embeds, texts)
     names = list(texts)
     writer = WaveWriter(args.output_dir, tts.fs)
     sampling_seconds = 0.0
@@ -132,9 +138,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
     bar = tqdm(total=len(names), unit="utt", disable=None)
     for first in range(0, len(names), args.batch_size):
         part = names[first : first + args.batch_size]
-        own = prompts and [prompts[n] for n in part]
-        spoken_part = tts.speak([texts[n] for n in part], part, prompts=own)
-        for name, result in zip(part, spoken_part):
+        results = tts.speak(
+            [texts[n] for n in part],
+            part,
+            prompts=prompts and [prompts[n] for n in part],
+            spk_embeds=voices and [voices[n] for n in part],
+        )
+        for name, result in zip(part, results):
             writer(name, result["wav"])
             tokens[name] = result["tokens"].numpy()
             unfinished += not result["complete"]

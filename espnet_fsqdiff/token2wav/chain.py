@@ -63,8 +63,10 @@ class Chain(Protocol):
         tokens: Sequence[Tokens],
         prompts: Optional[Sequence[object]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[Sound]:
-        """The sound of several utterances, each after its prompt if there are any."""
+        """The sound of several utterances, each after its prompt if there are any, in
+        the voice of its speaker embedding where such are taken."""
 
 
 class TokenToWave:
@@ -138,6 +140,7 @@ class TokenToWave:
         tokens: Sequence[Tokens],
         prompts: Optional[Sequence[SoundPrompt]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[torch.Tensor]:
         """Log-mels (T * frames_per_token, n_mels), float32, on the CPU, of each.
 
@@ -155,8 +158,10 @@ class TokenToWave:
             rows = [torch.cat([prompt.tokens, row]) for prompt, row in pairs]
             if self.mel_maker.takes_prompts:
                 options["prompt_mel"] = [prompt.mel for prompt in prompts]
-        if self.spk_embed is not None:
-            options["spk_embed"] = [self.spk_embed] * len(rows)
+        if spk_embeds is None and self.spk_embed is not None:
+            spk_embeds = [self.spk_embed] * len(rows)
+        if spk_embeds is not None:
+            options["spk_embed"] = spk_embeds
         lengths = torch.tensor([len(row) for row in rows])
         made = self.mel_maker(
             pad_sequence(rows, batch_first=True), lengths, seeds=seeds, **options
@@ -172,6 +177,7 @@ class TokenToWave:
         tokens: Sequence[Tokens],
         prompts: Optional[Sequence[SoundPrompt]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[Sound]:
         """The sound of several utterances; each gets what it would get alone.
 
@@ -180,11 +186,13 @@ class TokenToWave:
             prompts: Speech that each goes on from, as `prompt` makes it, one for each:
                 they sound as they follow it, and it is not in what is returned.
             seeds: Of what is random, one for each.
+            spk_embeds: Speaker embedding (D,) of each, for mel makers of several
+                speakers; by default that of the chain.
 
         Raises:
             InputError: If an utterance has no tokens, or such as the mel maker does
-                not know, or too many.
+                not know, or too many; if speaker embeddings are missing or not wanted.
         """
-        mels = self.mels(tokens, prompts, seeds)
+        mels = self.mels(tokens, prompts, seeds, spk_embeds)
         waves = self.vocoder.batch(mels)
         return [Sound(*pair) for pair in zip(mels, waves, strict=True)]

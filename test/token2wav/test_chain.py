@@ -113,6 +113,14 @@ def test_each_goes_on_from_its_own_prompt(takes_prompts):
         chain(TOKENS, prompts[:2], seeds)
 
 
+def test_speakers_of_a_batch_go_before_that_of_the_chain():
+    flow = Flow()
+    chain = TokenToWave(flow, Hum(), torch.ones(4))
+    speakers = [torch.full((4,), float(i)) for i in range(3)]
+    chain(TOKENS, seeds=[0, 0, 0], spk_embeds=speakers)
+    assert flow.calls[-1]["spk_embed"] == speakers
+
+
 @pytest.mark.parametrize("length", [300, 1280, 2400])
 def test_a_prompt_has_the_frames_of_its_tokens(length):
     wave = np.sin(np.arange(length) / 9).astype(np.float32)

@@ -283,6 +283,8 @@ def test_without_a_voice_or_package(package, tmp_path, monkeypatch):
         InputError, match="in the voice of a recording; give prompt_wav"
     ):
         chain([torch.tensor([1])])
+    with pytest.raises(InputError, match="leave --spk_embeds out"):
+        chain([torch.tensor([1])], spk_embeds=[torch.ones(192)])
     with pytest.raises(InputError, match="nowhere: no such directory"):
         CosyVoice2TokenToWave.from_directory(tmp_path / "nowhere")
     with pytest.raises(InputError, match="not on cuda"):

@@ -151,6 +151,7 @@ class CosyVoice2TokenToWave:
         tokens: Sequence[Tokens],
         prompts: Optional[Sequence[CosyVoice2Prompt]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[Sound]:
         """The sound of several utterances, one after the other.
 
@@ -158,13 +159,18 @@ class CosyVoice2TokenToWave:
             tokens: (T,) of each.
             prompts: Voice of each to speak in; `voice` by default.
             seeds: Of the flow's noise, one for each.
+            spk_embeds: None: it makes its own of the voice.
 
         Returns:
             Mels (F, 80), natural logarithms, not base 10; and waves.
 
         Raises:
-            InputError: If there is no voice.
+            InputError: If there is no voice, or there are speaker embeddings.
         """
+        if spk_embeds is not None:
+            raise InputError(
+                f"{NAME} makes speaker embeddings of its own; leave --spk_embeds out"
+            )
         voices = [self.voice] * len(tokens) if prompts is None else prompts
         if any(voice is None for voice in voices):
             raise InputError(
