@@ -203,7 +203,7 @@ def test_what_was_trained_is_what_speaks_and_is_packed(recipe):
 
 
 def test_speaker_embeddings_reach_what_takes_them(recipe):
-    options = f"{ALL} --spk_embeds dump/xvector"
+    options = f"{ALL} --spk_embeds dump/xvector/"
     done, _ = run(recipe, options)
     assert done.returncode == 2
     assert "dump/xvector/train/xvector.scp is missing; ESPnet's" in done.stderr

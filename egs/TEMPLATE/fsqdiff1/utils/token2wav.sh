@@ -10,6 +10,7 @@ vocoder_exp=${expdir}/vocoder_${vocoder_tag}
 mels=${dumpdir}/mels/${token2mel_tag:-${tokenizer_tag}}
 tuned_exp=${vocoder_exp}_$(config_tag "${vocoder_finetune_config}")_${mels##*/}
 wave_fs=${wave_fs:-${fs}}
+spk_embeds=${spk_embeds%/}
 wave_raw=${raw}
 [ "${wave_fs}" = "${fs}" ] || wave_raw=${dumpdir}/raw_${wave_fs}
 
@@ -43,7 +44,7 @@ fi
 voices_of() { # <set>... : of each the speaker embeddings, as an option, into voices
     local set file
     voices=()
-    [ -n "${token2mel_config}" ] && [ -n "${spk_embeds}" ] || return 0
+    if [ -z "${token2mel_config}" ] || [ -z "${spk_embeds}" ]; then return; fi
     voices=(--spk_embeds)
     for set in "$@"; do
         file=${spk_embeds}/${set}/${spk_embeds##*/}.scp
