@@ -83,9 +83,10 @@ def vctk(root, voice):
 
 
 def libritts(root, voice):
-    for subset, count in (("train-clean-100", 5), ("dev-clean", 2), ("test-clean", 2)):
+    sets = (("train-clean-100", 5), ("dev-clean", 2), ("test-clean", 2))
+    for reader, (subset, count) in enumerate(sets, 31):
         for number in range(count):
-            stem = root / f"{subset}/{count}1/7/{count}1_7_{number:06d}_000000"
+            stem = root / f"{subset}/{reader}/7/{reader}_7_{number:06d}_000000"
             text = voice.say(stem.with_suffix(".wav"), 24000)
             stem.with_name(stem.name + ".normalized.txt").write_text(text)
     speech = root / "LibriSpeech/test-clean/61/70968"
