@@ -157,7 +157,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
     writer.close()
     write_int_table(writer.output_dir / "tokens.txt", tokens)
     stats = {"rtf": seconds / spoken, **asdict(tts.sampling)}
-    stats["prompts"] = 0 if prompts is None else len(prompts)
+    if prompts is not None:
+        stats["prompts"] = len(prompts)
     if unfinished:
         stats["unfinished"] = unfinished
     if args.tokens_dir is not None:
