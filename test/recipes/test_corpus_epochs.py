@@ -1,6 +1,6 @@
 """Every recipe of a published corpus: one epoch through all stages, in miniature.
 
-Minutes for each, so it runs only when it is asked for:
+Five to fifteen minutes for each, so it runs only when it is asked for:
 
     FSQDIFF_RECIPES=1 python -m pytest test/recipes/test_corpus_epochs.py
 """
