@@ -8,6 +8,7 @@ from typing import List, Optional
 
 from espnet_fsqdiff.bin.chain_arguments import (
     add_inference_config,
+    add_speaker_argument,
     add_token2mel_arguments,
     add_vocoder_arguments,
     given_options,
@@ -29,6 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, default=8)
     add_inference_config(parser)
     add_token2mel_arguments(parser)
+    add_speaker_argument(parser)
     add_vocoder_arguments(parser)
     return parser
 
@@ -41,6 +43,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
     from espnet_fsqdiff.files import atomic_path
     from espnet_fsqdiff.token2wav import TokenToWave, load_chain
+    from espnet_fsqdiff.token2wav.speakers import read_embeddings
     from espnet_fsqdiff.token_io import read_tokens
     from espnet_fsqdiff.tokenizer import SpeechTokenizer
     from espnet_fsqdiff.wav_io import WaveWriter
@@ -54,13 +57,18 @@ def main(cmd: Optional[List[str]] = None) -> None:
     tokens = read_tokens(args.tokens, tokenizer.num_codes)
     writer = WaveWriter(args.output_dir, chain.fs)
     names = list(tokens)
+    voices = None
+    if args.spk_embeds is not None:
+        voices = read_embeddings(args.spk_embeds, names)
     start, samples = (time.perf_counter(), time.process_time()), 0
     with tqdm(total=len(names), unit="utt", disable=None) as bar:
         for first in range(0, len(names), args.batch_size):
             part = names[first : first + args.batch_size]
             rows = [tokens[name] for name in part]
             seeds = [zlib.crc32(name.encode()) for name in part]
-            for name, sound in zip(part, chain(rows, seeds=seeds), strict=True):
+            own = voices and [voices[name] for name in part]
+            sounds = chain(rows, seeds=seeds, spk_embeds=own)
+            for name, sound in zip(part, sounds, strict=True):
                 samples += sound.wave.numel()
                 writer(name, sound.wave)
                 bar.update()
