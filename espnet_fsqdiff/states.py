@@ -1,5 +1,6 @@
 """Weights in files: read trusting nothing in them, and cut to what inference needs."""
 
+import mmap
 import zipfile
 from pathlib import Path
 from typing import Dict, Iterable, Tuple, Union
@@ -37,11 +38,23 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
 
 
 def _check_stored(model_file: Union[str, Path]) -> None:
-    """Refuse a checkpoint that grows when it is read; torch.save compresses nothing."""
+    """Refuse a checkpoint that grows when it is read.
+
+    torch.save compresses nothing; and torch would make a bytearray of any size, of
+    which no state dict has need.
+    """
     if zipfile.is_zipfile(model_file):
         with zipfile.ZipFile(model_file) as z:
             if any(info.compress_type != zipfile.ZIP_STORED for info in z.infolist()):
                 raise ValueError("it is compressed")
+            pickles = [z.read(n) for n in z.namelist() if n.endswith("data.pkl")]
+            if any(_BYTEARRAY in content for content in pickles):
+                raise ValueError("it holds more than tensors")
+    else:
+        with open(model_file, "rb") as f:
+            with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(_BYTEARRAY) >= 0:
+                    raise ValueError("it holds more than tensors")
 
 
 def check_weights(states: Dict[str, torch.Tensor], where: Union[str, Path]) -> None:
@@ -73,6 +86,7 @@ def _fault_of(key: object, value: object) -> str:
     return ""
 
 
+_BYTEARRAY = b"bytearray"
 # Of weights.
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # What training steps, and its moving average, which is all that speaks.

@@ -26,6 +26,7 @@ class Runs:
         b"PK\3\4",
         b"\x80\x02.",
         b"\x80\x02\x8b\xff\xff\xff\x7f.",
+        b"\x80\x02c__builtin__\nbytearray\nq\x00J\x00\xca\x9a;\x85q\x01Rq\x02.",
         b"c\xee\xffos\nmkdir\n.",
         b"(" * 10_000 + b".",
         b"I" + b"9" * 5000 + b"\n.",

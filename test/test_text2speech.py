@@ -222,6 +222,14 @@ def test_options_of_other_types_are_refused(parts, option, value, message):
         tts(TEXTS[0], **{option: value})
 
 
+def test_a_model_of_too_large_weights_is_named(parts):
+    model = make_model()
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 1e38)
+    with pytest.raises(InputError, match="the model makes numbers that are not finite"):
+        speak(make({**parts, "model": model}), TEXTS[0], "utt_a")
+
+
 def test_a_tokenizer_with_other_codes_is_refused(parts):
     with pytest.raises(InputError, match="has 81 codes, the model 27"):
         make({**parts, "tokenizer": make_tokenizer((3, 3, 3, 3))})

@@ -206,7 +206,8 @@ def generate(
     Raises:
         InputError: If a prompt is longer than its utterance, durations do not
             add up, a text without durations is longer than its frames, `times` is
-            missing for an information grid, or the network has no such precision.
+            missing for an information grid, the network has no such precision, or
+            its estimates are not finite.
     """
     device = next(network.parameters()).device
     size = len(text)
@@ -309,6 +310,11 @@ def _generate(
         if sampling.sampler == "hard_rounding":
             conf = {"nearest": lambda y: codebook.embed(codebook.nearest(y)), **conf}
         x = SAMPLERS[sampling.sampler](denoiser, x, times.cpu(), schedule, **conf)
+    if not torch.isfinite(x[mask]).all():
+        raise InputError(
+            "the model makes numbers that are not finite; check its weights, or sample "
+            "in float32"
+        )
     tokens = codebook.nearest(x)
     return [
         tokens[i, p:n].cpu()

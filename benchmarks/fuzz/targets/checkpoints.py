@@ -16,9 +16,9 @@ from benchmarks.fuzz.values import damaged, junk
 
 # By name: a tensor of a state dict to what is put in its place.
 CHANGES: Dict[str, Callable[[torch.Tensor], Any]] = {
-    "nan": lambda w: torch.full_like(w, float("nan")),
-    "inf": lambda w: torch.full_like(w, float("inf")),
-    "huge": lambda w: torch.full_like(w, 1e38),
+    "nan": lambda w: torch.full_like(w.float(), float("nan")),
+    "inf": lambda w: torch.full_like(w.float(), float("inf")),
+    "huge": lambda w: torch.full_like(w.float(), 1e38),
     "zeros": torch.zeros_like,
     "half": lambda w: w.half(),
     "double": lambda w: w.double(),
@@ -34,7 +34,7 @@ CHANGES: Dict[str, Callable[[torch.Tensor], Any]] = {
     "scalar": lambda w: torch.tensor(1.0),
     "more": lambda w: w.unsqueeze(0),
     "none left": lambda w: torch.zeros((*w.shape, 0)),
-    "expanded": lambda w: torch.zeros(1).expand(w.shape),
+    "expanded": lambda w: torch.zeros(()).expand(w.shape),
     "very expanded": lambda w: torch.zeros(1).expand(10**6, 10**6),
     "None": lambda w: None,
     "number": lambda w: 1.5,
@@ -56,7 +56,7 @@ class Checkpoints(Target):
 
     name = "checkpoints"
     share = 6
-    names = ("model.pth", "checkpoint.pth", "hello", "piece", "text")
+    names = ("model.pth", "checkpoint.pth", "hello", "piece", "the model")
 
     def __init__(self, material: Material):
         super().__init__(material)
