@@ -12,10 +12,7 @@ def cli(main: Callable[[], object]) -> None:
     try:
         main()
     except InputError as e:
-        # torch puts the traceback of a worker process before the message.
-        message = str(e).strip().splitlines()[-1]
-        message = message.removeprefix("espnet_fsqdiff.errors.InputError: ")
-        sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {message}\n")
+        sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {e}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write(f"{Path(sys.argv[0]).stem}: interrupted\n")
