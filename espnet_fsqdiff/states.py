@@ -1,12 +1,34 @@
 """Weights in files: read trusting nothing in them, and cut to what inference needs."""
 
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Dict, Iterable, Tuple, Union
 
 import torch
 
 from espnet_fsqdiff.errors import InputError
+
+
+def check_sums(path: Union[str, Path]) -> None:
+    """Compare what torch saved with the check sums in the file; torch itself does not.
+
+    Args:
+        path: The file; one of the old format has no sums and is not looked at.
+
+    Raises:
+        RuntimeError: As torch raises for a file that is cut off, if bytes have changed.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as f:
+            entry = f.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
+        raise RuntimeError(str(e)) from None
+    if entry is not None:
+        raise RuntimeError(f"the check sum of {entry} is wrong")
 
 
 def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tensor]:
@@ -20,12 +42,13 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
         InputError: If the file is missing, broken, or holds more than tensors.
     """
     try:
+        check_sums(model_file)
         states = torch.load(model_file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{model_file} is missing; {make} first") from None
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
         raise InputError(
-            f"{model_file} cannot be read: it is cut off or holds more than tensors; "
+            f"{model_file} cannot be read: it is damaged or holds more than tensors; "
             f"copy it or {make} again"
         ) from None
     if not isinstance(states, dict):

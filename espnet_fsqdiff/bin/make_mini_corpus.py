@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.data.audio import read_audio
 from espnet_fsqdiff.data.datadir import DataDir
 from espnet_fsqdiff.data.sentences import (
     DOMAINS,
@@ -44,9 +45,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def speak(text: str, voice: str, path: Path) -> None:
-    """Have flite say `text` into `path`, unless that file is there already."""
+    """Have flite say `text` into `path`, unless that file is there and whole."""
     if path.is_file():
-        return
+        try:
+            read_audio(path, path.stem)
+            return
+        except InputError as e:
+            logging.warning(f"{e}; it is made again")
     with atomic_path(path) as aside:
         done = subprocess.run(
             ["flite", "-voice", voice, "-t", text, "-o", str(aside)],

@@ -29,8 +29,10 @@ def task_of(
         from espnet2.tasks.abs_task import AbsTask
 
         from espnet_fsqdiff.tasks import trainer as trainers
+        from espnet_fsqdiff.tasks.data_types import name_faults
         from espnet_fsqdiff.tasks.launch import Launch
 
+        name_faults()
         entries = {
             "__module__": module,
             "__doc__": builder.__doc__,

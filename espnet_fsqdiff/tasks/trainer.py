@@ -18,6 +18,7 @@ from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.states import check_sums
 from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
 from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving
@@ -41,8 +42,9 @@ SAFE = [
 
 
 def read_checkpoint(path: Path, map_location: str = "cpu") -> Optional[Dict[str, Any]]:
-    """The states saved in `path`, or None if it is missing or was cut off."""
+    """The states saved in `path`, or None if it is missing or damaged."""
     try:
+        check_sums(path)
         with torch.serialization.safe_globals(SAFE):
             return torch.load(path, map_location=map_location, weights_only=True)
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as e:

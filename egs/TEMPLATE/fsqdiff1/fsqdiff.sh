@@ -176,6 +176,28 @@ need() { # <stage> <file>... : stop if an input is missing, name its stage
             "(${names[maker]}) first: --stage ${maker}"
     done
 }
+whole() { # <stage> <file>... : stop if a file with check sums, or one it lists, is damaged
+    local maker=$1 sums broken
+    shift
+    for sums in "$@"; do
+        need "${maker}" "${sums}"
+        broken=$(sha256sum --check --quiet --strict "${sums}" 2>&1) || {
+            broken=${broken%%$'\n'*}
+            die "${broken#sha256sum: } (see ${sums}); run stage ${maker}" \
+                "(${names[maker]}) again: --stage ${maker}"
+        }
+    done
+}
+same_utts() { # <stage> <table>... : stop if one names other utterances than the first
+    local maker=$1 first=$2 table
+    shift 2
+    need "${maker}" "${first}" "$@"
+    for table in "$@"; do
+        cmp -s <(cut -d" " -f1 "${first}" | sort) <(cut -d" " -f1 "${table}" | sort) ||
+            die "${table} and ${first} have other utterances; run stage ${maker}" \
+                "(${names[maker]}) again: --stage ${maker}"
+    done
+}
 config() { # <option> <file> : stop if a config is missing
     [ -f "$2" ] || die "--$1 $2: no such file"
 }
@@ -249,7 +271,8 @@ tokenizer_opts=(
 
 stage_5() {
     config tokenizer_config "${tokenizer_config}"
-    need 3 "${raw}/${train_set}/utt2num_samples" "${raw}/${valid_set}/utt2num_samples"
+    same_utts 3 "${raw}/${train_set}"/{wav.scp,text,utt2num_samples}
+    same_utts 3 "${raw}/${valid_set}"/{wav.scp,text,utt2num_samples}
     need 4 "${token_list}"
     # shellcheck disable=SC2086
     ${train_cmd} "${tokenizer_stats}/stats.log" \
@@ -262,8 +285,10 @@ stage_5() {
 stage_6() {
     config tokenizer_config "${tokenizer_config}"
     need 4 "${token_list}"
-    need 5 "${tokenizer_stats}"/{train,valid}/speech_shape \
-        "${tokenizer_stats}/train/feats_stats.npz"
+    # The keys are written last.
+    need 5 "${tokenizer_stats}"/{valid/stats_keys,train/feats_stats.npz}
+    same_utts 5 "${tokenizer_stats}/train/speech_shape" "${raw}/${train_set}"/{wav.scp,text}
+    same_utts 5 "${tokenizer_stats}/valid/speech_shape" "${raw}/${valid_set}"/{wav.scp,text}
     # shellcheck disable=SC2086
     train "${tokenizer_exp}" \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train \
@@ -292,7 +317,7 @@ stage_7() {
 
 stage_8() {
     need 4 "${token_list}"
-    need 7 "${tokens}/${train_set}/durations.txt" "${tokens}/${valid_set}/tokens.scp"
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     ${python} -m espnet_fsqdiff.bin.fit_duration \
         --train_tokens "${tokens}/${train_set}" --valid_tokens "${tokens}/${valid_set}" \
         --train_text "${raw}/${train_set}/text" --valid_text "${raw}/${valid_set}/text" \
@@ -320,7 +345,9 @@ stage_9() {
     decoder_data train "${tables[@]}"
     config train_config "${train_config}"
     need 4 "${token_list}"
-    need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
+    same_utts 3 "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
+    same_utts 3 "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
     # shellcheck disable=SC2086
     ${train_cmd} "${decoder_stats}/stats.log" \
         ${python} -m "espnet_fsqdiff.bin.${decoder_train}" --collect_stats true \
@@ -346,7 +373,12 @@ stage_10() {
     config train_config "${train_config}"
     need 6 "${tokenizer_files[0]}"
     need 8 "${duration_exp}/duration.yaml"
-    need 9 "${decoder_stats}"/{train,valid}/speech_token_shape
+    need 9 "${decoder_stats}/valid/stats_keys" # written last
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
+    same_utts 9 "${decoder_stats}/train/speech_token_shape" \
+        "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
+    same_utts 9 "${decoder_stats}/valid/speech_token_shape" \
+        "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
     local shapes=${decoder_stats}/train/speech_token_shape data_opts tables
     tables_of "${train_set}"
     if [ "${num_splits}" -gt 1 ]; then
@@ -389,7 +421,7 @@ stage_12() ( # in a shell of its own: the number of threads is for it alone
     # Two commands share the processors; each is mostly Griffin-Lim on one core.
     export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
     for set in "${eval_sets[@]}"; do
-        need 7 "${tokens}/${set}/tokens.scp"
+        whole 7 "${tokens}/${set}/tokens.sha256"
         ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
             ${python} -m espnet_fsqdiff.bin.resynthesize \
             --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}" \
@@ -473,6 +505,7 @@ for ((number = stage < 1 ? 1 : stage; number <= stop_stage && number <= 15; numb
     running=
     # The last line of a stage counts.
     printf '%d %s %.1f\n' "${number}" "${names[number]// /_}" \
-        "$(echo "${started} $(date +%s.%N)" | awk '{print $2 - $1}')" >> "${wall}"
+        "$(echo "${started} $(date +%s.%N)" | awk '{print $2 - $1}')" >> "${wall}" ||
+        die "${wall} cannot be written; make room and run the stage again"
 done
 log "Done. [stages ${stage} to ${stop_stage}]"

@@ -71,8 +71,8 @@ once() { # <output> <input>... -- <command>... : unless it was made of the same 
     "$@"
     [ -e "${output}" ] || die "${output} was not made; its log says why, or" \
         "--token2mel_model or --vocoder_model names another"
-    echo "${stamp}" > "${done_file}.tmp.$$"
-    mv "${done_file}.tmp.$$" "${done_file}"
+    echo "${stamp}" > "${done_file}.tmp"
+    mv "${done_file}.tmp" "${done_file}"
 }
 
 stage_11() {
@@ -107,7 +107,7 @@ format_waves() {
 
 train_token2mel() {
     need 6 "${tokenizer_files[0]}"
-    need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     local split set opts=(
         --feats_extract_conf "fs=${wave_fs}" --tokenizer_config "${tokenizer_files[0]}"
         --config "${token2mel_config}"
@@ -173,7 +173,7 @@ tune_vocoder() {
     [ -n "${vocoder_config}" ] ||
         die "--vocoder_finetune_config needs --vocoder_config, which it starts from"
     need 6 "${tokenizer_files[@]}"
-    need 7 "${tokens}/${train_set}/tokens.scp" "${tokens}/${valid_set}/tokens.scp"
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     local made=("${tokenizer_files[@]}" "${token2mel_opts[@]}" "${inference_config}")
     made+=("${tokens}/${train_set}/tokens.txt" "${tokens}/${valid_set}/tokens.txt")
     once "${mels}/${train_set}/mels.scp" "${made[@]}" -- generate_mels
