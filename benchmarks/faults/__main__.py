@@ -10,6 +10,8 @@ A run that is broken off goes on where it was; the tables are printed at the end
 
 import argparse
 import logging
+import signal
+import sys
 from pathlib import Path
 from typing import List, Optional
 
@@ -62,6 +64,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
     if unknown or args.num_kills < 1 or args.max_in_a_row < 1:
         parser.error(f"stages are {STAGES[0]} to {STAGES[-1]}, numbers from 1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # So that nothing is left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     args.output_dir.mkdir(parents=True, exist_ok=True)
     warm = None if args.cold else Warm(args.output_dir / "warm")
     try:
@@ -73,8 +77,16 @@ def main(cmd: Optional[List[str]] = None) -> None:
 
 def run(args: argparse.Namespace, warm: Optional[Warm]) -> None:
     """Run the parts asked for."""
-    start = "cold" if args.cold else "warm"
     recipe = Recipe(args.output_dir / "work", warm)
+    try:
+        run_parts(args, recipe)
+    finally:
+        recipe.stop()
+
+
+def run_parts(args: argparse.Namespace, recipe: Recipe) -> None:
+    """Run the parts asked for, and print the tables."""
+    start = "cold" if recipe.warm is None else "warm"
     records = Records(args.output_dir / f"{start}.jsonl")
     states = args.output_dir / "states"
     make_states(recipe, states)
@@ -91,7 +103,9 @@ def run(args: argparse.Namespace, warm: Optional[Warm]) -> None:
         )
     if "disk" in args.parts:
         disk = args.output_dir / "disk"
-        run_disks(disk, warm, states, args.stages, args.fills, args.seed, records)
+        run_disks(
+            disk, recipe.warm, states, args.stages, args.fills, args.seed, records
+        )
     if "damage" in args.parts:
         run_cases(recipe, states, args.stages, records)
     for line in summary(records, NAMES):

@@ -96,8 +96,11 @@ def run_disks(
     try:
         with small_disk(folder) as disk:
             recipe = Recipe(disk, warm)
-            for stage in stages:
-                _run_stage(recipe, disk, states, stage, fills, seed, records)
+            try:
+                for stage in stages:
+                    _run_stage(recipe, disk, states, stage, fills, seed, records)
+            finally:
+                recipe.stop()
     except OSError as e:
         logging.warning(f"disks are left out: {e}")
 

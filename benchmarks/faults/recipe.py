@@ -15,21 +15,24 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = tuple(range(1, 15))
 # What stages write, in the recipe's directory.
 OUTPUTS = ("data", "downloads", "dump", "exp")
-# Two epochs, saved between their steps; each model of stage 11 too. Two processes
-# where a stage can use them.
+# Saved between steps, and without pictures of each epoch, which would cost more than
+# the epoch. Two processes where a stage can use them; one more epoch where one could
+# resume within the first alone.
+_QUICK = "--save_interval_steps 2 --use_matplotlib false --use_tensorboard false"
 OPTIONS = {
     "preset": "test",
+    "local_data_opts": "--num_train 16 --num_valid 4 --num_test 2",
     "nj": "2",
     "inference_nj": "2",
     "num_examples": "1",
-    "tokenizer_args": "--max_epoch 2 --keep_nbest_models 2 --save_interval_steps 2",
-    "train_args": "--max_epoch 2 --save_interval_steps 2",
+    "tokenizer_args": f"--max_epoch 2 --keep_nbest_models 2 {_QUICK}",
+    "train_args": f"--max_epoch 2 {_QUICK}",
     "token2mel_config": "conf/train_token2mel_test.yaml",
-    "token2mel_args": "--save_interval_steps 2",
+    "token2mel_args": _QUICK,
     "vocoder_config": "conf/train_vocoder_test.yaml",
-    "vocoder_args": "--save_interval_steps 2",
+    "vocoder_args": _QUICK,
     "vocoder_finetune_config": "conf/train_vocoder_test.yaml",
-    "vocoder_finetune_args": "--save_interval_steps 2",
+    "vocoder_finetune_args": _QUICK,
 }
 
 
@@ -81,7 +84,7 @@ class Run:
         self._process.wait()
         return self._ended(None)
 
-    def wait(self, timeout: float = 600) -> Ended:
+    def wait(self, timeout: float = 3600) -> Ended:
         """Let it end; what takes longer than `timeout` seconds is killed: an error.
 
         Raises:
@@ -135,6 +138,7 @@ class Recipe:
             )
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir()
+        self._last: Optional[Run] = None
 
     @property
     def environment(self) -> Dict[str, str]:
@@ -153,14 +157,20 @@ class Recipe:
 
     def start(self, stage: int) -> Run:
         """Start one stage."""
-        return Run(self, stage)
+        self._last = Run(self, stage)
+        return self._last
+
+    def stop(self) -> None:
+        """Kill what is still running."""
+        if self._last is not None and self._last.running:
+            self._last.kill()
 
     def run(self, stage: int) -> Ended:
         """Run one stage to its end."""
         return self.start(stage).wait()
 
     def save(self, state: Path) -> None:
-        """Copy the outputs, with the times of files, to `state`, whole or not at all."""
+        """Copy the outputs, with their times, to `state`, whole or not at all."""
         aside = state.with_name(f"{state.name}.tmp")
         shutil.rmtree(aside, ignore_errors=True)
         copy_outputs(self.folder, aside)

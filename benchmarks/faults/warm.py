@@ -37,6 +37,25 @@ answer = s.recv(1)
 os._exit(answer[0] if answer else 137)
 """
 _LENGTH = 8
+# What takes longest; the rest is learned.
+PRELOAD = (
+    "espnet2.tasks.abs_task",
+    "espnet2.main_funcs.pack_funcs",
+    "espnet_fsqdiff.text2speech",
+    "espnet_fsqdiff.tasks.cdcd",
+    "espnet_fsqdiff.tasks.fsq_tokenizer",
+    "espnet_fsqdiff.tasks.launch",
+    "espnet_fsqdiff.tasks.token2mel",
+    "espnet_fsqdiff.tasks.trainer",
+    "espnet_fsqdiff.tasks.vocoder",
+    "espnet_fsqdiff.scoring.report",
+    "jiwer",
+    "matplotlib.pyplot",
+    "pocketsphinx",
+    "pyworld",
+    "torch._dynamo",
+    "torch.optim.lr_scheduler",
+)
 # What a command had to import, and what was learned so from all of them.
 _NEWS, _KNOWN = "news.json", "known.json"
 
@@ -233,7 +252,7 @@ def serve(folder: Path) -> None:
     """Answer calls until SIGTERM."""
     # Handlers are forks; nobody waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    _import(_read_names(folder / _KNOWN))
+    _import([*PRELOAD, *_read_names(folder / _KNOWN)])
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(folder / "socket"))
     server.listen(64)

@@ -130,8 +130,12 @@ class DataDir:
         return cls(wav, text, utt2spk)
 
     def write(self, path: Union[str, Path]) -> None:
-        """Write the four files; `wav.scp`, which stands for the set, last."""
+        """Write the four files; `wav.scp`, which stands for the set, last.
+
+        That of an earlier set goes first, so that a kill leaves no mixture.
+        """
         path = Path(path)
+        (path / "wav.scp").unlink(missing_ok=True)
         spk2utt = defaultdict(list)
         for utt in sorted(self.utt2spk):
             spk2utt[self.utt2spk[utt]].append(utt)

@@ -20,6 +20,7 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 from espnet_fsqdiff.states import check_sums
 from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
+from espnet_fsqdiff.tasks.epoch_files import put_in_order
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
 from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving
 from espnet_fsqdiff.tasks.training_state import TrainingState, load_training
@@ -123,7 +124,10 @@ class Resumable:
         states = None
         if options.resume:
             if not distributed.distributed or distributed.dist_rank == 0:
-                cls.mend(output_dir)
+                finished = cls.mend(output_dir)
+                if finished is not None:
+                    reported = finished["reporter"]
+                    put_in_order(output_dir, reported, options, read_checkpoint)
             if distributed.distributed:
                 torch.distributed.barrier()
             states = read_checkpoint(output_dir / STEP)
@@ -140,8 +144,15 @@ class Resumable:
             saving.remove()
 
     @staticmethod
-    def mend(output_dir: Path) -> None:
-        """Put back what a killed run left missing or cut off in `output_dir`."""
+    def mend(output_dir: Path) -> Optional[Dict[str, Any]]:
+        """Put back what a killed run left missing or cut off in `output_dir`.
+
+        Returns:
+            The states of the last finished epoch, None if there is none.
+
+        Raises:
+            InputError: What is needed to go on is damaged.
+        """
         for aside in output_dir.glob("*.tmp.*.pth"):
             aside.unlink()  # of `atomic_path`
         checkpoint, previous = output_dir / CHECKPOINT, output_dir / PREVIOUS
@@ -156,17 +167,21 @@ class Resumable:
             logging.warning(f"going on from {previous}")
             os.replace(previous, checkpoint)
         elif states is None and checkpoint.exists():
-            raise InputError(
-                f"{checkpoint} cannot be read; remove it to train from the start"
-            )
+            if any(output_dir.glob("*epoch.pth")):
+                raise InputError(
+                    f"{checkpoint} cannot be read; remove it to train from the start"
+                )
+            logging.warning(f"{checkpoint} is of the first epoch, which is repeated")
+            checkpoint.unlink()
         finished = states["reporter"]["epoch"] if states is not None else 0
         drop_stale(output_dir / STEP, finished)
         if states is None:
-            return
+            return None
         epoch = output_dir / f"{finished}epoch.pth"
         if read_checkpoint(epoch) is None:
             with atomic_path(epoch) as aside:
                 torch.save(states["model"], aside)
+        return states
 
     @staticmethod
     def resume(

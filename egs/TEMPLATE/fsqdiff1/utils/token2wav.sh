@@ -64,14 +64,16 @@ once() { # <output> <input>... -- <command>... : unless it was made of the same 
     shift
     stamp=$(fingerprint "${inputs[@]}")
     done_file=$(dirname "${output}")/.done_$(basename "${output}")
-    if [ -e "${output}" ] && [ "$(cat "${done_file}" 2> /dev/null)" = "${stamp}" ]; then
+    # What was made has to be as it was, too.
+    if [ -e "${output}" ] &&
+        [ "$(cat "${done_file}" 2> /dev/null)" = "${stamp} $(sha256sum < "${output}")" ]; then
         log "${output}: it is there, of the same inputs"
         return
     fi
     "$@"
     [ -e "${output}" ] || die "${output} was not made; its log says why, or" \
         "--token2mel_model or --vocoder_model names another"
-    echo "${stamp}" > "${done_file}.tmp"
+    echo "${stamp} $(sha256sum < "${output}")" > "${done_file}.tmp"
     mv "${done_file}.tmp" "${done_file}"
 }
 
