@@ -56,8 +56,8 @@ PRELOAD = (
     "torch._dynamo",
     "torch.optim.lr_scheduler",
 )
-# What a command had to import, and what was learned so from all of them.
-_NEWS, _KNOWN = "news.json", "known.json"
+# What was learned from the commands that ran.
+_KNOWN = "known.json"
 
 
 class Warm:
@@ -177,8 +177,9 @@ def _become(call: Dict[str, Any], folder: Path) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        if code == 0 and set(sys.modules) > before:
-            _write_names(folder / _NEWS, set(sys.modules) - before)
+        learned = set(sys.modules) - before
+        if code == 0 and learned:
+            _write_names(folder / f"{os.getpid()}.news", learned)
         os._exit(code)
 
 
@@ -239,10 +240,10 @@ def _import(names: Iterable[str]) -> None:
 
 
 def _import_news(folder: Path) -> None:
-    """Import what the last commands had to, for the next one and the next server."""
-    names = _read_names(folder / _NEWS)
-    if names:
-        (folder / _NEWS).unlink()
+    """Import what commands had to, for the next ones and for the next server."""
+    for news in folder.glob("*.news"):
+        names = _read_names(news)
+        news.unlink()
         _import(names)
         known = set(_read_names(folder / _KNOWN))
         _write_names(folder / _KNOWN, known.union(names))

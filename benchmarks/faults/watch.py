@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import select
 import struct
 from pathlib import Path
 from typing import Dict, Iterable
@@ -47,6 +48,11 @@ class Watch:
             return
         for path in inside:
             self._add(path)
+
+    def wait(self, timeout: float) -> int:
+        """Changes so far, after the next of them or `timeout` seconds."""
+        select.select([self._fd], [], [], timeout)
+        return self.look()
 
     def look(self) -> int:
         """Changes so far."""

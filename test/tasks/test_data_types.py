@@ -1,0 +1,76 @@
+"""ESPnet's dataset says which utterance, table and file is at fault."""
+
+import numpy as np
+import pytest
+import soundfile
+from espnet2.train.dataset import DATA_TYPES, ESPnetDataset
+
+from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.tasks.data_types import name_faults
+from espnet_fsqdiff.token_io import write_ark
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    """What reads the tables of two utterances."""
+    for kind, entry in DATA_TYPES.items():
+        monkeypatch.setitem(DATA_TYPES, kind, dict(entry))
+    name_faults()
+    name_faults()  # once more changes nothing
+    rng = np.random.default_rng(0)
+    rows = dict(wavs=[], tokens=[], text=["a hello", "b world"], durations=["a 1 2"])
+    rows["durations"].append("b 3")
+    for utt in "ab":
+        path = tmp_path / f"{utt}.flac"
+        soundfile.write(path, rng.normal(0, 0.1, 4000), 16000)
+        rows["wavs"].append(f"{utt} {path}")
+    ark = tmp_path / "tokens.ark"
+    tokens = {"a": np.arange(50), "b": np.arange(60)}
+    for utt, offset in write_ark(ark, tokens).items():
+        rows["tokens"].append(f"{utt} {ark}:{offset}")
+    for name, lines in rows.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
+
+    def make():
+        kinds = dict(wavs="sound", tokens="kaldi_ark", text="text")
+        kinds["durations"] = "text_int"
+        tables = [(str(tmp_path / k), k, kind) for k, kind in kinds.items()]
+        return ESPnetDataset(tables, preprocess=lambda uid, data: data)
+
+    return make
+
+
+def test_whole_files_are_read(dataset):
+    found = dataset()
+    assert list(found) == ["a", "b"]
+    utt, data = found["b"]
+    assert (len(data["wavs"]), len(data["tokens"]), data["text"]) == (4000, 60, "world")
+    assert data["durations"].tolist() == [3]
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) * 3 // 4] ^= 255
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "harm, message",
+    [
+        (
+            lambda d: (d / "b.flac").unlink(),
+            r"b: .*b.flac \(of .*wavs\) cannot be read",
+        ),
+        (lambda d: flip(d / "b.flac"), r"b: .*b.flac \(of .*wavs\) cannot be read"),
+        (
+            lambda d: (d / "tokens.ark").write_bytes(b"b \0BI\4"),
+            r"b: .*tokens.ark:\d+ \(of .*tokens\) cannot be read",
+        ),
+        (lambda d: (d / "text").write_text("a hello\n"), "b is not in .*text; make it"),
+        (lambda d: (d / "durations").write_text("a 1 x\n"), "durations is no table"),
+    ],
+)
+def test_faults_name_utterance_table_and_file(dataset, tmp_path, harm, message):
+    harm(tmp_path)
+    with pytest.raises(InputError, match=message):
+        dataset()["b"]
