@@ -2,7 +2,6 @@
 
 import pickle
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Dict, Iterable, Tuple, Union
 
@@ -25,7 +24,7 @@ def check_sums(path: Union[str, Path]) -> None:
     try:
         with zipfile.ZipFile(path) as f:
             entry = f.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
+    except Exception as e:  # of many kinds, where the names of entries have changed
         raise RuntimeError(str(e)) from None
     if entry is not None:
         raise RuntimeError(f"the check sum of {entry} is wrong")

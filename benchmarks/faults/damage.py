@@ -228,12 +228,21 @@ def make_middle(recipe: Recipe, states: Path, stage: int) -> Path:
         recipe.restore(state_of(states, stage - 1))
         run = recipe.start(stage)
         while run.running:
-            if all((folder / f"checkpoint.{x}pth").exists() for x in ("", "step.")):
+            if _second_has_begun(folder):
                 run.kill()
                 recipe.save(kept)
                 break
             time.sleep(INTERVAL)
     return kept
+
+
+def _second_has_begun(folder: Path) -> bool:
+    """Whether a step of the second epoch is saved, and so all of the first."""
+    try:
+        step = (folder / "checkpoint.step.pth").stat().st_mtime_ns
+        return step > (folder / "1epoch.pth").stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
 
 
 def judge(recipe: Recipe, states: Path, case: Case) -> Verdict:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import wraps
 from typing import Any, Callable, Iterator
 
-from espnet2.train.dataset import DATA_TYPES
+from espnet2.train import dataset, iterable_dataset
 
 from espnet_fsqdiff.errors import InputError
 
@@ -46,10 +46,7 @@ class Named(Mapping):
             if entry is None:
                 message = f"{utt} is not in {self.path}; make it again, with the others"
             else:
-                message = (
-                    f"{utt}: {entry} (of {self.path}) cannot be read ({reason(e)}); "
-                    "run the stage that makes it again"
-                )
+                message = f"{utt}: {unreadable(f'{entry} (of {self.path})', e)}"
             raise InputError(message) from e
 
 
@@ -63,18 +60,21 @@ def entry_of(path: str, utt: str) -> Any:
     return None
 
 
-def reason(error: Exception) -> str:
-    """An error in one line, its kind where it says nothing."""
-    text = " ".join(str(error).split()).rstrip(". ")
-    return text or type(error).__name__
+def unreadable(what: str, error: Exception) -> str:
+    """What to say of an entry that cannot be read, in one line."""
+    reason = " ".join(str(error).split()).rstrip(". ") or type(error).__name__
+    return f"{what} cannot be read ({reason}); run the stage that makes it again"
 
 
 def name_faults() -> None:
     """Have ESPnet's datasets in this process name what is at fault."""
+    streamed = iterable_dataset.DATA_TYPES  # what statistics are collected from
     for kind in TYPES:
-        entry = DATA_TYPES[kind]
+        entry = dataset.DATA_TYPES[kind]
         if not getattr(entry["func"], "names_faults", False):
             entry["func"] = _naming(entry["func"])
+        if not getattr(streamed[kind], "names_faults", False):
+            streamed[kind] = _naming_entry(streamed[kind])
 
 
 def _naming(load: Callable) -> Callable:
@@ -83,8 +83,19 @@ def _naming(load: Callable) -> Callable:
         try:
             return Named(load(path, **options), path)
         except Exception as e:  # again of many kinds
-            message = f"{path} is no table of ESPnet's ({reason(e)}); make it again"
-            raise InputError(message) from e
+            raise InputError(unreadable(path, e)) from e
+
+    load_named.names_faults = True
+    return load_named
+
+
+def _naming_entry(load: Callable[[str], Any]) -> Callable[[str], Any]:
+    @wraps(load)
+    def load_named(entry: str) -> Any:
+        try:
+            return load(entry)
+        except Exception as e:
+            raise InputError(unreadable(entry, e)) from e
 
     load_named.names_faults = True
     return load_named

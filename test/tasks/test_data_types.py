@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from espnet2.train.dataset import DATA_TYPES, ESPnetDataset
+from espnet2.train import dataset, iterable_dataset
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.tasks.data_types import name_faults
@@ -11,10 +11,12 @@ from espnet_fsqdiff.token_io import write_ark
 
 
 @pytest.fixture
-def dataset(tmp_path, monkeypatch):
-    """What reads the tables of two utterances."""
-    for kind, entry in DATA_TYPES.items():
-        monkeypatch.setitem(DATA_TYPES, kind, dict(entry))
+def tables(tmp_path, monkeypatch):
+    """Tables of two utterances, as ESPnet is told of them."""
+    for kind, entry in dataset.DATA_TYPES.items():
+        monkeypatch.setitem(dataset.DATA_TYPES, kind, dict(entry))
+    for kind, load in iterable_dataset.DATA_TYPES.items():
+        monkeypatch.setitem(iterable_dataset.DATA_TYPES, kind, load)
     name_faults()
     name_faults()  # once more changes nothing
     rng = np.random.default_rng(0)
@@ -31,21 +33,27 @@ def dataset(tmp_path, monkeypatch):
     for name, lines in rows.items():
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
 
-    def make():
-        kinds = dict(wavs="sound", tokens="kaldi_ark", text="text")
-        kinds["durations"] = "text_int"
-        tables = [(str(tmp_path / k), k, kind) for k, kind in kinds.items()]
-        return ESPnetDataset(tables, preprocess=lambda uid, data: data)
-
-    return make
+    kinds = dict(wavs="sound", tokens="kaldi_ark", durations="text_int", text="text")
+    return [(str(tmp_path / name), name, kind) for name, kind in kinds.items()]
 
 
-def test_whole_files_are_read(dataset):
-    found = dataset()
-    assert list(found) == ["a", "b"]
-    utt, data = found["b"]
+def read(tables, utt):
+    """One utterance, as training reads it."""
+    return dataset.ESPnetDataset(tables, preprocess=lambda uid, data: data)[utt][1]
+
+
+def stream(tables):
+    """All of them, as statistics are collected; text apart, which becomes numbers."""
+    return dict(iterable_dataset.IterableESPnetDataset(tables[:3]))
+
+
+def test_whole_files_are_read(tables):
+    data = read(tables, "b")
     assert (len(data["wavs"]), len(data["tokens"]), data["text"]) == (4000, 60, "world")
     assert data["durations"].tolist() == [3]
+    found = stream(tables)
+    assert list(found) == ["a", "b"]
+    assert found["a"]["tokens"].tolist() == list(range(50))
 
 
 def flip(path):
@@ -67,10 +75,26 @@ def flip(path):
             r"b: .*tokens.ark:\d+ \(of .*tokens\) cannot be read",
         ),
         (lambda d: (d / "text").write_text("a hello\n"), "b is not in .*text; make it"),
-        (lambda d: (d / "durations").write_text("a 1 x\n"), "durations is no table"),
+        (lambda d: (d / "durations").write_text("a 1 x\n"), "durations cannot be read"),
     ],
 )
-def test_faults_name_utterance_table_and_file(dataset, tmp_path, harm, message):
+def test_faults_name_utterance_table_and_file(tables, tmp_path, harm, message):
     harm(tmp_path)
     with pytest.raises(InputError, match=message):
-        dataset()["b"]
+        read(tables, "b")
+
+
+@pytest.mark.parametrize(
+    "harm, message",
+    [
+        (lambda d: (d / "b.flac").unlink(), "b.flac cannot be read"),
+        (lambda d: flip(d / "b.flac"), "b.flac cannot be read"),
+        (lambda d: (d / "tokens.ark").unlink(), r"tokens.ark:\d+ cannot be read"),
+    ],
+)
+def test_faults_are_named_where_statistics_are_collected(
+    tables, tmp_path, harm, message
+):
+    harm(tmp_path)
+    with pytest.raises(InputError, match=message):
+        stream(tables)

@@ -258,6 +258,14 @@ stage_4() {
     ${python} -m espnet_fsqdiff.bin.make_token_list --nbpe "${nbpe}" \
         --train_text "${raw}/${train_set}/text" --check_text "${others[@]/%//text}" \
         --output_dir "${token_listdir}" "${cut_opts[@]}"
+    local made=("${token_list}")
+    [ "${token_type}" != bpe ] || made+=("${token_listdir}/bpe.model")
+    sha256sum "${made[@]}" > "${token_listdir}/tokens.sha256.tmp"
+    mv "${token_listdir}/tokens.sha256.tmp" "${token_listdir}/tokens.sha256"
+}
+need_token_list() {
+    need 4 "${token_list}"
+    whole 4 "${token_listdir}/tokens.sha256"
 }
 
 tokenizer_opts=(
@@ -273,7 +281,7 @@ stage_5() {
     config tokenizer_config "${tokenizer_config}"
     same_utts 3 "${raw}/${train_set}"/{wav.scp,text,utt2num_samples}
     same_utts 3 "${raw}/${valid_set}"/{wav.scp,text,utt2num_samples}
-    need 4 "${token_list}"
+    need_token_list
     # shellcheck disable=SC2086
     ${train_cmd} "${tokenizer_stats}/stats.log" \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train --collect_stats true \
@@ -284,7 +292,8 @@ stage_5() {
 
 stage_6() {
     config tokenizer_config "${tokenizer_config}"
-    need 4 "${token_list}"
+    need_token_list
+    need 3 "${raw}/${train_set}"/{wav.scp,text} "${raw}/${valid_set}"/{wav.scp,text}
     # The keys are written last.
     need 5 "${tokenizer_stats}"/{valid/stats_keys,train/feats_stats.npz}
     same_utts 5 "${tokenizer_stats}/train/speech_shape" "${raw}/${train_set}"/{wav.scp,text}
@@ -316,7 +325,7 @@ stage_7() {
 }
 
 stage_8() {
-    need 4 "${token_list}"
+    need_token_list
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     ${python} -m espnet_fsqdiff.bin.fit_duration \
         --train_tokens "${tokens}/${train_set}" --valid_tokens "${tokens}/${valid_set}" \
@@ -344,7 +353,7 @@ stage_9() {
     tables_of "${train_set}"
     decoder_data train "${tables[@]}"
     config train_config "${train_config}"
-    need 4 "${token_list}"
+    need_token_list
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     same_utts 3 "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
     same_utts 3 "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
@@ -375,6 +384,7 @@ stage_10() {
     need 8 "${duration_exp}/duration.yaml"
     need 9 "${decoder_stats}/valid/stats_keys" # written last
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
+    need 3 "${raw}/${train_set}/text" "${raw}/${valid_set}/text"
     same_utts 9 "${decoder_stats}/train/speech_token_shape" \
         "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
     same_utts 9 "${decoder_stats}/valid/speech_token_shape" \
