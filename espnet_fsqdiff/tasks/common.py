@@ -22,6 +22,8 @@ from espnet_fsqdiff.text_to_token import TextToToken
 
 States = Dict[str, torch.Tensor]
 
+_CONFIG_MEND = "copy it or run its training stage again, which writes it"
+
 
 class FollowedModel(AbsESPnetModel):
     """A model with a moving average that is what validation and inference use.
@@ -214,9 +216,12 @@ def read_config(config_file: Union[str, Path]) -> Dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{config_file} is missing; train the model first") from None
     except yaml.YAMLError as e:
-        raise InputError(f"{config_file} is not yaml: {str(e).splitlines()[0]}")
+        reason = str(e).splitlines()[0]
+        raise InputError(
+            f"{config_file} is not yaml ({reason}); {_CONFIG_MEND}"
+        ) from None
     if not isinstance(config, dict):
-        raise InputError(f"{config_file} is not a training configuration")
+        raise InputError(f"{config_file} is no training configuration; {_CONFIG_MEND}")
     return config
 
 
