@@ -48,7 +48,7 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
         raise InputError(
             f"{model_file} cannot be read: it is damaged or holds more than tensors; "
-            f"copy it or {make} again"
+            f"copy it, or remove it and {make} again"
         ) from None
     if not isinstance(states, dict):
         raise InputError(f"{model_file} holds no state dict")

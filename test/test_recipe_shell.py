@@ -158,6 +158,9 @@ def test_damaged_tokens_stop_a_stage(recipe):
     tokens = recipe / "dump/tokens/train_tokenizer"
     lines_of(recipe / "conf/train_cdcd.yaml", "{}")
     lines_of(recipe / "dump/token_list/char/tokens.txt", "<sos/eos>")
+    lists = recipe / "dump/token_list/char"
+    sealed = "cd ../../.. && sha256sum $OLDPWD/tokens.txt > $OLDPWD/tokens.sha256"
+    assert bash(sealed, lists).returncode == 0
     for name in ("train", "valid"):
         lines_of(tokens / name / "tokens.1.1.ark", "payload of", name)
         sums = "cd ../../.. && sha256sum $OLDPWD/tokens.1.1.ark > $OLDPWD/tokens.sha256"
@@ -194,13 +197,14 @@ def test_the_decoder_names_stages_and_directories(recipe):
     assert done.returncode == 2 and "--decoder 'gan' is unknown" in done.stderr
     (recipe / "conf").mkdir()
     (recipe / "conf/train_lm.yaml").write_text("{}\n")
-    for path in ("exp/tokenizer_train_tokenizer/config.yaml", "exp/tok/duration.yaml"):
-        (recipe / path).parent.mkdir(parents=True)
-        (recipe / path).touch()
-    (recipe / "exp/tok").rename(recipe / "exp/duration_train_tokenizer")
+    lines_of(recipe / "exp/tokenizer_train_tokenizer/config.yaml", "{}")
+    duration = "exp/duration_train_tokenizer/duration"
+    lines_of(recipe / f"{duration}.yaml", "{}")
+    sealed = bash(f"sha256sum {duration}.yaml > {duration}.sha256", recipe)
+    assert sealed.returncode == 0
     lm = "./fsqdiff.sh --decoder lm --train_config conf/train_lm.yaml"
     done = bash(f"{lm} --stage 10 --stop_stage 10", recipe)
-    missing = "exp/lm_stats_train_tokenizer/train/speech_token_shape is missing"
+    missing = "exp/lm_stats_train_tokenizer/valid/stats_keys is missing"
     assert f"{missing}; run stage 9 (language model statistics)" in done.stderr
     assert "stage 10 (language model training) failed" in done.stderr
 

@@ -176,6 +176,12 @@ need() { # <stage> <file>... : stop if an input is missing, name its stage
             "(${names[maker]}) first: --stage ${maker}"
     done
 }
+seal() { # <output> <file>... : write check sums of files
+    local sums=$1
+    shift
+    sha256sum "$@" > "${sums}.tmp"
+    mv "${sums}.tmp" "${sums}"
+}
 whole() { # <stage> <file>... : stop if a file with check sums, or one it lists, is damaged
     local maker=$1 sums broken
     shift
@@ -260,8 +266,7 @@ stage_4() {
         --output_dir "${token_listdir}" "${cut_opts[@]}"
     local made=("${token_list}")
     [ "${token_type}" != bpe ] || made+=("${token_listdir}/bpe.model")
-    sha256sum "${made[@]}" > "${token_listdir}/tokens.sha256.tmp"
-    mv "${token_listdir}/tokens.sha256.tmp" "${token_listdir}/tokens.sha256"
+    seal "${token_listdir}/tokens.sha256" "${made[@]}"
 }
 need_token_list() {
     need 4 "${token_list}"
@@ -331,6 +336,7 @@ stage_8() {
         --train_tokens "${tokens}/${train_set}" --valid_tokens "${tokens}/${valid_set}" \
         --train_text "${raw}/${train_set}/text" --valid_text "${raw}/${valid_set}/text" \
         "${text_opts[@]}" --output_dir "${duration_exp}"
+    seal "${duration_exp}/duration.sha256" "${duration_exp}"/{duration.yaml,stats.json}
 }
 
 decoder_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
@@ -381,7 +387,7 @@ split_tables() { # <table>... : each in num_splits parts; their directories into
 stage_10() {
     config train_config "${train_config}"
     need 6 "${tokenizer_files[0]}"
-    need 8 "${duration_exp}/duration.yaml"
+    whole 8 "${duration_exp}/duration.sha256"
     need 9 "${decoder_stats}/valid/stats_keys" # written last
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     need 3 "${raw}/${train_set}/text" "${raw}/${valid_set}/text"
@@ -418,7 +424,7 @@ model_opts=(
 )
 need_models() {
     need 6 "${tokenizer_files[@]}"
-    need 8 "${duration_exp}/duration.yaml"
+    whole 8 "${duration_exp}/duration.sha256"
     need 10 "${decoder_exp}/config.yaml" "${decoder_exp}/${inference_model}"
     need_chain
 }
@@ -454,9 +460,9 @@ stage_13() {
     for set in "${eval_sets[@]}"; do
         local resynthesis=${tokenizer_exp}/resynthesis/${set}
         local synthesis=${inference_dir}/${set}
-        need 12 "${resynthesis}/wav.scp" "${synthesis}/wav.scp"
+        need 12 "${resynthesis}"/{wav.scp,stats.json} "${synthesis}"/{wav.scp,stats.json}
         need 7 "${tokens}/${train_set}/stats.json"
-        need 8 "${duration_exp}/stats.json"
+        whole 8 "${duration_exp}/duration.sha256"
         outdir=${report}
         [ "${#eval_sets[@]}" -eq 1 ] || outdir=${report}/${set}
         ${python} -m espnet_fsqdiff.bin.score --ref_dir "${raw}/${set}" \
