@@ -19,7 +19,7 @@ from benchmarks.faults.damage import run_cases
 from benchmarks.faults.disk import run_disks
 from benchmarks.faults.kills import make_states, run_kills
 from benchmarks.faults.recipe import STAGES, Recipe
-from benchmarks.faults.records import Records, summary
+from benchmarks.faults.records import Records, failures, summary
 from benchmarks.faults.warm import Warm
 
 PARTS = ("kill", "disk", "damage")
@@ -110,6 +110,9 @@ def run_parts(args: argparse.Namespace, recipe: Recipe) -> None:
         run_cases(recipe, states, args.stages, records)
     for line in summary(records, NAMES):
         print(line)
+    wrong = failures(records)
+    if wrong:
+        sys.exit(f"not as it should be: {'; '.join(wrong)}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from benchmarks.faults.records import Records
 from benchmarks.faults.verdict import Verdict, culprits, failure, success
 
 WAYS = ("remove", "truncate", "flip")
+NUM_FLIPS = 8
 RAW = "dump/tiny/raw"
 ORG = f"{RAW}/org/train"
 TRAIN = f"{RAW}/train"
@@ -209,12 +210,10 @@ def damage(path: Path, way: str, seed: int = 0) -> None:
         del content[len(content) // 2 :]
     else:
         rng = random.Random(seed)
-        half = len(content) // 2
         # Not the last tenth: the directory of a zip, which is no payload.
-        for _ in range(8):
-            content[rng.randrange(half, len(content) * 9 // 10)] ^= 1 + rng.randrange(
-                255
-            )
+        span = len(content) // 2, len(content) * 9 // 10
+        for _ in range(NUM_FLIPS):
+            content[rng.randrange(*span)] ^= rng.randrange(1, 256)
     path.write_bytes(content)
     # A disk that forgets does not say when.
     os.utime(path, ns=(time_before, time_before))
@@ -256,15 +255,14 @@ def judge(recipe: Recipe, states: Path, case: Case) -> Verdict:
     recipe.restore(start[case.state])
     path = min(recipe.folder.glob(case.name))
     name = str(path.relative_to(recipe.folder))
-    damaged = os.path.relpath(path.resolve(), recipe.folder)
+    damaged = name
+    if case.way != "remove":
+        damaged = os.path.relpath(path.resolve(), recipe.folder)
     damage(path, case.way)
     ended = recipe.run(case.stage)
     if ended.status != 0:
         return failure(ended, [*culprits(name), *culprits(damaged)])
-    wrong = outcome(recipe, after)
-    if case.way == "remove":
-        return success(wrong, name)
-    return success([x for x in wrong if damaged not in x or name == damaged], damaged)
+    return success(outcome(recipe, after), damaged)
 
 
 def run_cases(
@@ -276,5 +274,6 @@ def run_cases(
         if case.state == "middle":
             make_middle(recipe, states, case.stage)
         verdict = judge(recipe, states, case)
-        records.add(part="damage", key=case.key, **verdict._asdict())
+        found = dict(stage=case.stage, **verdict._asdict())
+        records.add(part="damage", key=case.key, **found)
         logging.info(f"{case.key}: {verdict.outcome} {verdict.message}")

@@ -116,5 +116,5 @@ def _run_stage(recipe, disk, states, stage, fills, seed, records) -> None:
         if not records.has("disk", key):
             size = before + int(share * (peak - before))
             verdict = judge(recipe, disk, states, stage, size)
-            records.add(part="disk", key=key, **verdict._asdict())
+            records.add(part="disk", key=key, stage=stage, **verdict._asdict())
             logging.info(f"{key}: {verdict.outcome} {verdict.message}")

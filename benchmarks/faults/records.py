@@ -2,9 +2,11 @@
 
 import json
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
+from benchmarks.faults.verdict import GOOD
 from benchmarks.tables import table
 
 
@@ -59,9 +61,25 @@ def summary(records: Records, names: Dict[int, str]) -> Iterator[str]:
     ):
         found = records.of(part)
         if found:
+            yield from table(f"{part}, stage|cases|outcomes", _counts(found, names))
             yield from table(
                 heads, ([r["key"], r["outcome"], _cell(r["message"])] for r in found)
             )
+
+
+def failures(records: Records) -> List[str]:
+    """Names of what did not end as it should."""
+    wrong = [r["key"] for r in records.of("kill") if not r["equal"]]
+    others = records.of("disk") + records.of("damage")
+    return wrong + [r["key"] for r in others if r["outcome"] not in GOOD]
+
+
+def _counts(found: List[Dict[str, Any]], names: Dict[int, str]) -> Iterator[list]:
+    """How often each outcome was had, by stage."""
+    for stage in sorted({record["stage"] for record in found}):
+        mine = Counter(r["outcome"] for r in found if r["stage"] == stage)
+        said = ", ".join(f"{n} {outcome}" for outcome, n in mine.most_common())
+        yield [f"{stage} {names[stage]}", str(mine.total()), said]
 
 
 def _kill_rows(

@@ -12,7 +12,7 @@ from benchmarks.faults import damage, kills, moments, records, trees, verdict
 from benchmarks.faults.recipe import Ended
 from benchmarks.faults.watch import Watch
 
-LOG = "(trainer:394) INFO: {}epoch results: [train] loss={}, time=1 second, [valid] loss=2"
+LOG = "INFO: {}epoch results: [train] loss={}, time=1 second, [valid] loss=2"
 
 
 @pytest.fixture
@@ -96,7 +96,9 @@ def test_a_moment_waits_for_its_change_and_then_its_delay():
 
 
 def test_kills_are_shared_out():
-    assert moments.share_out(100, range(1, 15)) == {s: 7 + (s < 3) for s in range(1, 15)}
+    assert moments.share_out(100, range(1, 15)) == {
+        s: 7 + (s < 3) for s in range(1, 15)
+    }
 
 
 def test_watch_sees_files_in_new_folders(tmp_path):
@@ -185,7 +187,9 @@ def test_records_survive_a_torn_line_and_become_tables(tmp_path):
             equal=equal,
             seconds=3.0,
         )
-    kept.add(part="damage", key="6: flip x", outcome="refused", message="a | b")
+    damaged = dict(part="damage", stage=6, message="a | b")
+    for key, found in (("flip x", "refused"), ("flip y", "SILENTLY OTHER")):
+        kept.add(key=f"6: {key}", outcome=found, **damaged)
     with open(path, "a") as f:
         f.write('{"part": "kill", "key"')
     again = records.Records(path)
@@ -194,3 +198,5 @@ def test_records_survive_a_torn_line_and_become_tables(tmp_path):
     text = "\n".join(records.summary(again, {6: "training"}))
     assert "| 6 training | 3 | 2 | 3 of 3 | 1 of 3 | 2.0 | 3.0 |" in text
     assert "| 6: flip x | refused | a \\| b |" in text
+    assert "| 6 training | 2 | 1 refused, 1 SILENTLY OTHER |" in text
+    assert records.failures(again) == ["0 6 2", "6: flip y"]
