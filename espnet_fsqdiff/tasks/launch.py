@@ -20,7 +20,7 @@ INSTEAD = "train with --ngpu N --multiprocessing_distributed true"
 @contextmanager
 def whole_statistics(args: argparse.Namespace) -> Iterator[None]:
     """Let `LAST` be there only once the statistics that are collected are whole."""
-    if not args.collect_stats:
+    if not args.collect_stats or args.dry_run or args.output_dir is None:
         yield
         return
     last = Path(args.output_dir) / LAST
@@ -52,7 +52,7 @@ class Launch:
         launches = args.multiprocessing_distributed and args.ngpu > 1
         with passed_to_children() if launches else nullcontext():
             try:
-                with whole_statistics(args), writing_to(args.output_dir):
+                with whole_statistics(args), writing_to(args.output_dir or "."):
                     super().main(args=args)
             except ProcessExitedException as e:
                 if e.exit_code != STOPPED:
