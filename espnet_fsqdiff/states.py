@@ -47,7 +47,7 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
         raise InputError(f"{model_file} is missing; {make} first") from None
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
         raise InputError(
-            f"{model_file} cannot be read: it is damaged or holds more than tensors; "
+            f"{model_file} cannot be read: it is cut off, damaged or more than tensors; "
             f"copy it, or remove it and {make} again"
         ) from None
     if not isinstance(states, dict):
