@@ -47,8 +47,8 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
         raise InputError(f"{model_file} is missing; {make} first") from None
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
         raise InputError(
-            f"{model_file} cannot be read: it is cut off, damaged or more than tensors; "
-            f"copy it, or remove it and {make} again"
+            f"{model_file} cannot be read: it is cut off, damaged or holds more than "
+            f"tensors; copy it, or remove it and {make} again"
         ) from None
     if not isinstance(states, dict):
         raise InputError(f"{model_file} holds no state dict")
