@@ -31,8 +31,9 @@ def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
             directories are made.
 
     Yields:
-        The path to write to, with the same suffix as `path`. It is empty, and is
-        removed if the block raises.
+        The path to write to, with the same suffix as `path`: an empty file that is
+        locked, so write into it and put no other in its place. It is removed if the
+        block raises.
 
     Raises:
         InputError: The disk is full or cannot be written to.

@@ -6,7 +6,6 @@ it is unpacked, see `unpacking`.
 """
 
 import io
-import os
 import shutil
 import sys
 import zipfile
@@ -230,7 +229,8 @@ def _compress(path: Path) -> None:
             for info in old.infolist():
                 content = old.read(info)
                 new.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
-        os.replace(smaller, path)
+        # Into the file itself, which is locked.
+        shutil.copyfile(smaller, path)
     finally:
         smaller.unlink(missing_ok=True)
 

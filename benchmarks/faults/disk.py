@@ -105,10 +105,18 @@ def run_disks(
         logging.warning(f"disks are left out: {e}")
 
 
-def _run_stage(recipe, disk, states, stage, fills, seed, records) -> None:
+def _run_stage(
+    recipe: Recipe,
+    disk: Path,
+    states: Path,
+    stage: int,
+    fills: int,
+    seed: int,
+    records: Records,
+) -> None:
     rng = random.Random(f"{seed} {stage}")
     shares = [rng.random() for _ in range(fills)]
-    keys = [f"{stage}: {share:.0%} of what it writes" for share in shares]
+    keys = [f"{stage}: {share:.1%} of what it writes" for share in shares]
     if all(records.has("disk", key) for key in keys):
         return
     before, peak = need_of(recipe, disk, states, stage)

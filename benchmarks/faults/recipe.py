@@ -16,8 +16,8 @@ STAGES = tuple(range(1, 15))
 # What stages write, in the recipe's directory.
 OUTPUTS = ("data", "downloads", "dump", "exp")
 # Saved between steps, and without pictures of each epoch, which would cost more than
-# the epoch. Two processes where a stage can use them; one more epoch where one could
-# resume within the first alone.
+# the epoch. Two processes where a stage can use them, two epochs of what is trained
+# first.
 _QUICK = "--save_interval_steps 2 --use_matplotlib false --use_tensorboard false"
 OPTIONS = {
     "preset": "test",

@@ -7,6 +7,7 @@ have is an error that names the utterances.
 import argparse
 import logging
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List
@@ -87,7 +88,7 @@ def train_bpe(texts: List[str], nbpe: int, output_dir: Path, clean) -> Path:
                 "choose another number"
             ) from None
         os.replace(folder / "bpe.vocab", output_dir / "bpe.vocab")
-        os.replace(folder / "bpe.model", aside)
+        shutil.copyfile(folder / "bpe.model", aside)
     return model
 
 
