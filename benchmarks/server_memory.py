@@ -17,7 +17,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Tuple, Union
 
 # Words that every recipe's voice has heard.
 WORDS = (
@@ -53,9 +53,9 @@ def make_text(random_: random.Random) -> str:
     return "\n\n".join(sentences)
 
 
-def resident() -> float:
-    """Resident memory of this process now, in MB."""
-    status = Path("/proc/self/status").read_text()
+def resident(process: Union[int, str] = "self") -> float:
+    """Resident memory of a process now, this one by default, in MB."""
+    status = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) * 1024 / 1e6
 
 

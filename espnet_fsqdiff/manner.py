@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -37,6 +37,16 @@ class Manner:
         if self.num_takes < 1:
             raise InputError(f"num_takes is {self.num_takes}; give at least 1")
 
+    def with_prompts(
+        self, prompts: Optional[Sequence[Prompt]], size: int
+    ) -> List["Manner"]:
+        """The manner of each of `size` utterances, each with its prompt if given."""
+        if prompts is None:
+            return [self] * size
+        if len(prompts) != size:
+            raise ValueError(f"{len(prompts)} prompts for {size} utterances")
+        return [dataclasses.replace(self, prompt=prompt) for prompt in prompts]
+
 
 class Plan(NamedTuple):
     """What is to be sampled for one text.
@@ -49,6 +59,7 @@ class Plan(NamedTuple):
             model decides.
         durations: Frames of each symbol (S,), or None.
         own_durations: Those of the text without its prompt.
+        prompt: What it goes on from, or None.
     """
 
     text: str
@@ -57,6 +68,14 @@ class Plan(NamedTuple):
     num_frames: int
     durations: Optional[np.ndarray]
     own_durations: Optional[np.ndarray]
+    prompt: Optional[Prompt]
+
+
+def prompts_of(plans: Sequence[Plan], part: str) -> Optional[List[Any]]:
+    """An attribute of the prompt of every utterance; None if they have no prompts."""
+    if any(plan.prompt is None for plan in plans):
+        return None
+    return [getattr(plan.prompt, part) for plan in plans]
 
 
 def make_sampling(kind: type, options: Dict[str, Any]) -> Any:

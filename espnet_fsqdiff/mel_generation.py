@@ -5,9 +5,10 @@ import logging
 import time
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
+import torch
 
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
@@ -21,7 +22,17 @@ from espnet_fsqdiff.shards import (
     remove_strays,
     unfinished,
 )
+from espnet_fsqdiff.token2wav.speakers import read_embeddings
 from espnet_fsqdiff.token_io import read_tokens, write_ark
+
+PathLike = Union[str, Path]
+
+
+class Utterance(NamedTuple):
+    """What its mel is made of: tokens (T,), and a speaker embedding (D,) or None."""
+
+    tokens: np.ndarray
+    spk_embed: Optional[torch.Tensor] = None
 
 
 def plan(
@@ -30,6 +41,7 @@ def plan(
     num_jobs: int,
     key: str,
     chunk_size: int = CHUNK_SIZE,
+    spk_embeds: Optional[Sequence[PathLike]] = None,
 ) -> Chunks:
     """Deal the utterances of all sets to the jobs.
 
@@ -39,31 +51,47 @@ def plan(
         num_jobs: How many parts.
         key: Digest of the mel maker and of the options that change its output.
         chunk_size: Utterances in a chunk at most.
+        spk_embeds: Of each set, the scp of speaker embeddings by utterance; None for a
+            mel maker without.
 
     Returns:
-        Chunks by output directory; the `data` of a chunk are tokens (T,) by utterance.
+        Chunks by output directory; the `data` of a chunk are `Utterance`s by id.
 
     Raises:
-        InputError: Tokens are missing or damaged, or two sets have one name.
+        InputError: Tokens or embeddings are missing or damaged, or two sets have one
+            name.
     """
     chunks: Chunks = {}
-    for token_dir in token_dirs:
+    if spk_embeds is None:
+        spk_embeds = [None] * len(token_dirs)
+    if len(spk_embeds) != len(token_dirs):
+        raise InputError(
+            f"{len(spk_embeds)} files of speaker embeddings for {len(token_dirs)} "
+            "sets; give one for each"
+        )
+    for token_dir, voices_file in zip(token_dirs, spk_embeds):
         out = output_root / token_dir.name
         if out in chunks:
             raise InputError(f"{token_dir}: another set is called so too; rename one")
         tokens = read_tokens(token_dir / "tokens.scp")
+        voices: Dict[str, torch.Tensor] = {}
+        if voices_file is not None:
+            voices = read_embeddings(voices_file, tokens)
         chunks[out] = []
         for job, number, utts in deal(sorted(tokens), num_jobs, chunk_size):
-            part = {utt: tokens[utt] for utt in utts}
+            part = {utt: Utterance(tokens[utt], voices.get(utt)) for utt in utts}
             ark = out / f"mels.{job}.{number}.ark"
             chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
     return chunks
 
 
-def _chunk_key(key: str, tokens: Dict[str, np.ndarray]) -> str:
+def _chunk_key(key: str, utterances: Dict[str, Utterance]) -> str:
     digest = hashlib.sha256(key.encode())
-    for utt, row in tokens.items():
-        digest.update(f" {utt} {len(row)} ".encode() + row.astype("<i8").tobytes())
+    for utt, (tokens, voice) in utterances.items():
+        row = tokens.astype("<i8").tobytes()
+        digest.update(f" {utt} {len(tokens)} ".encode() + row)
+        if voice is not None:
+            digest.update(voice.numpy().astype("<f4").tobytes())
     return digest.hexdigest()
 
 
@@ -100,12 +128,15 @@ def run_job(
             chunk.note.unlink(missing_ok=True)
             mels = {}
             # Of like length, so that little is padded.
-            order = sorted(chunk.data, key=lambda utt: (len(chunk.data[utt]), utt))
+            rows = chunk.data
+            order = sorted(rows, key=lambda utt: (len(rows[utt].tokens), utt))
             for at in range(0, len(order), batch_size):
                 utts = order[at : at + batch_size]
+                voices = [rows[utt].spk_embed for utt in utts]
                 made = chain.mels(
-                    [chunk.data[utt] for utt in utts],
+                    [rows[utt].tokens for utt in utts],
                     seeds=[zlib.crc32(utt.encode()) for utt in utts],
+                    spk_embeds=None if voices[0] is None else voices,
                 )
                 mels.update(zip(utts, (mel.numpy() for mel in made), strict=True))
                 done += len(utts)

@@ -12,10 +12,11 @@ import torch
 from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
 from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.manner import Manner, Plan, make_sampling
+from espnet_fsqdiff.manner import Manner, Plan, make_sampling, prompts_of
 from espnet_fsqdiff.onnx.backend import check_backend
+from espnet_fsqdiff.prompting import Prompt
 from espnet_fsqdiff.takes import choose_takes
-from espnet_fsqdiff.text.normalize import build_normalizer
+from espnet_fsqdiff.text.reader import TextReader
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.text_to_token import Spoken, TextToToken
 from espnet_fsqdiff.token2wav import Chain, load_chain
@@ -24,12 +25,11 @@ from espnet_fsqdiff.tokenizer import SpeechTokenizer, load_tokenizer
 # Where the model finds its place in the text by itself.
 WITHOUT_DURATIONS = ("filler", "prefix")
 
-MARKS = ".,?!;:"
 # Seeds of the takes of a text are this far apart.
 TAKE_STEP = 1_000_003
 
 
-class Synthesizer:
+class Synthesizer(TextReader):
     """Utterance -> durations -> diffusion or language model -> tokens -> chain -> wave.
 
     Args:
@@ -71,11 +71,8 @@ class Synthesizer:
                 f"the tokenizer has {tokenizer.num_codes} codes, the model "
                 f"{model.codebook.num_codes}; give the tokenizer it was trained with"
             )
+        super().__init__(text_tokenizer, tokenizer.text_tokenizer, normalizer)
         self.model = model
-        self.normalize = build_normalizer(normalizer)
-        symbols = text_tokenizer.token_list or ()
-        self._adds_stop = normalizer is not None and "." in symbols
-        self.text_tokenizer = text_tokenizer
         self.text_expansion = text_expansion
         self.duration = duration
         self.tokenizer = tokenizer
@@ -89,11 +86,6 @@ class Synthesizer:
         self.speed = speed
         self.seed = seed
         self.sampling = make_sampling(model.sampling_class, sampling)
-        if normalizer is not None:
-            # The words are right; marks the model does not know give way.
-            text_tokenizer.fit_marks = True
-            if tokenizer.text_tokenizer is not None:
-                tokenizer.text_tokenizer.fit_marks = True
         if compile:
             model.compile_network()
 
@@ -173,6 +165,8 @@ class Synthesizer:
         texts: Sequence[str],
         utt_ids: Optional[Sequence[str]] = None,
         manner: Optional[Manner] = None,
+        prompts: Optional[Sequence[Prompt]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> List[Dict[str, Any]]:
         """Speak several utterances at once; each sounds as it would alone.
 
@@ -180,6 +174,9 @@ class Synthesizer:
             texts: What to say, each no longer than the model holds.
             utt_ids: Names, for messages.
             manner: How; `self.manner` by default.
+            prompts: What each goes on from, in place of the manner's prompt.
+            spk_embeds: Speaker embedding (D,) of each, where what makes its tokens
+                audible was trained with them.
 
         Returns:
             For each text a dict with `wav` (L,) float32, `fs`, `tokens` (T,)
@@ -196,8 +193,10 @@ class Synthesizer:
         manner = manner or self.manner
         start = time.perf_counter()
         plans = [
-            self._plan(text, name, manner, take=take)
-            for text, name in zip(texts, utt_ids)
+            self._plan(text, name, own, take=take)
+            for text, name, own in zip(
+                texts, utt_ids, manner.with_prompts(prompts, len(texts)), strict=True
+            )
             for take in range(manner.num_takes)
         ]
         sampled = self._sample(plans, self.model.speak, manner)
@@ -207,8 +206,9 @@ class Synthesizer:
         sampling = time.perf_counter() - start
         sounds = self.chain(
             [spoken.tokens for spoken in sampled],
-            None if manner.prompt is None else manner.prompt.sound,
+            prompts_of(plans, "sound"),
             [plan.seed for plan in plans],
+            spk_embeds,
         )
         results = []
         for plan, name, (tokens, complete), sound in zip(
@@ -244,6 +244,7 @@ class Synthesizer:
         utt_ids: Sequence[str],
         num_tokens: Sequence[int],
         durations: Optional[Sequence[np.ndarray]] = None,
+        prompts: Optional[Sequence[Prompt]] = None,
     ) -> List[torch.Tensor]:
         """Sample with true lengths, to be compared with the true tokens.
 
@@ -253,6 +254,7 @@ class Synthesizer:
             num_tokens: True number of tokens of each.
             durations: True frames of each symbol, for models that see an
                 alignment.
+            prompts: What each goes on from.
 
         Returns:
             Tokens (num_tokens,), int64, of each.
@@ -260,60 +262,14 @@ class Synthesizer:
         Raises:
             InputError: If a text does not fit its tokens or durations.
         """
-        plans, manner = [], self.manner
-        for i, (text, name) in enumerate(zip(texts, utt_ids)):
-            plan = self._plan(text, name, manner, int(num_tokens[i]))
+        plans = []
+        for i, manner in enumerate(self.manner.with_prompts(prompts, len(texts))):
+            laid = None
             if durations is not None and self.text_expansion == "alignment":
                 laid = np.asarray(durations[i])
-                if len(laid) != len(plan.ids) or laid.sum() != plan.num_frames:
-                    raise InputError(
-                        f"{name}: its durations do not fit its text and tokens; "
-                        "extract the tokens again"
-                    )
-                plan = plan._replace(durations=laid)
-            plans.append(plan)
-        return self._sample(plans, self.model.generate, manner)
-
-    def encode(self, text: str, name: str = "text") -> np.ndarray:
-        """A written text to symbol ids (S,), normalised if the voice wants it so.
-
-        Raises:
-            InputError: If it cannot be spoken.
-        """
-        words = self.spoken(text, name)
-        return self.text_tokenizer.encode(words, utt_id=name)
-
-    def spoken(self, text: str, name: str = "text") -> str:
-        """A written text as it is spoken, if the voice has a normaliser.
-
-        It then also gets a stop at its end if it has no mark there, as sentences have
-        that models are trained on: short words come out clearer.
-
-        Raises:
-            InputError: If nothing in it can be spoken.
-        """
-        try:
-            words = self.normalize(text)
-        except InputError as e:
-            raise InputError(f"{name}: {e}") from None
-        if text.strip() and not words:
-            raise InputError(
-                f"{name}: {text[:60]!r} has nothing to speak; write what is to be said"
-            )
-        if self._adds_stop and words[-1:] not in MARKS:
-            words += "."
-        return words
-
-    def sounds(self, text: str) -> bool:
-        """Whether there is anything in a text that `speak` would not pass over."""
-        try:
-            return bool(self.normalize(text).strip())
-        except InputError:
-            return True  # `speak` names what cannot be spoken
-
-    def heard_symbols(self, text: str) -> np.ndarray:
-        """A text to the symbol ids (S,) of the tokenizer's recognition head."""
-        return self.tokenizer.text_tokenizer.encode(self.spoken(text))
+            row = (texts[i], utt_ids[i], manner, int(num_tokens[i]))
+            plans.append(self._plan(*row, laid=laid))
+        return self._sample(plans, self.model.generate, self.manner)
 
     def holds(
         self, text: str, manner: Optional[Manner] = None, name: str = "text"
@@ -344,10 +300,17 @@ class Synthesizer:
         manner: Manner,
         total: Optional[int] = None,
         take: int = 0,
+        laid: Optional[np.ndarray] = None,
     ) -> Plan:
+        """What is to be sampled; `total` and `laid` are true frames where known."""
         ids = self.encode(text, name)
+        if laid is not None and (len(laid) != len(ids) or laid.sum() != total):
+            raise InputError(
+                f"{name}: its durations do not fit its text and tokens; "
+                "extract the tokens again"
+            )
         try:
-            own = laid = self._lay(ids, manner, total)
+            own = laid = self._lay(ids, manner, total) if laid is None else laid
             if manner.prompt is not None:
                 ids, laid, own = manner.prompt.before(ids, laid)
             frames = int(laid.sum())
@@ -365,7 +328,7 @@ class Synthesizer:
         seed = manner.seed + zlib.crc32(text.encode()) + take * TAKE_STEP
         if not self._lays_text:
             laid = own = None
-        return Plan(text, ids, seed, frames, laid, own)
+        return Plan(text, ids, seed, frames, laid, own, manner.prompt)
 
     @property
     def _lays_text(self) -> bool:
@@ -378,8 +341,9 @@ class Synthesizer:
         durations, options = None, {}
         if self._lays_text:
             durations = [torch.from_numpy(plan.durations) for plan in plans]
-        if manner.prompt is not None:
-            options["prompts"] = [manner.prompt.tokens] * len(plans)
+        prompts = prompts_of(plans, "tokens")
+        if prompts is not None:
+            options["prompts"] = prompts
         return how(
             [torch.from_numpy(plan.ids) for plan in plans],
             [plan.num_frames for plan in plans],

@@ -37,7 +37,7 @@ def choose_takes(
     Returns:
         Plan and take kept of each text, and the scores of all its takes.
     """
-    scores = take_scores(synthesizer, plans, takes, manner)
+    scores = take_scores(synthesizer, plans, takes)
     best, of_texts = [], []
     for first in range(0, len(plans), manner.num_takes):
         group = range(first, first + manner.num_takes)
@@ -50,7 +50,6 @@ def take_scores(
     synthesizer: "Synthesizer",
     plans: Sequence["Plan"],
     takes: Sequence[Spoken],
-    manner: "Manner",
 ) -> List[float]:
     """The score of each take, see the module."""
     tokens = [take.tokens for take in takes]
@@ -58,8 +57,9 @@ def take_scores(
     if tokenizer.has_ctc:
         symbols = {plan.text: synthesizer.heard_symbols(plan.text) for plan in plans}
         return token_scores(tokenizer, tokens, [symbols[plan.text] for plan in plans])
-    if manner.prompt is not None:
-        tokens = [torch.cat([manner.prompt.tokens, ids]) for ids in tokens]
+    if plans[0].prompt is not None:
+        pairs = zip(plans, tokens, strict=True)
+        tokens = [torch.cat([plan.prompt.tokens, ids]) for plan, ids in pairs]
     durations = None
     if plans[0].durations is not None:
         durations = [torch.from_numpy(plan.durations) for plan in plans]

@@ -8,7 +8,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.flow import FlowSampling
+from espnet_fsqdiff.flow import FlowSampling, VelocityNetwork
 
 
 class Token2Mel:
@@ -31,7 +31,7 @@ class Token2Mel:
     def __init__(self, model, sampling: FlowSampling = FlowSampling()):
         self.model = model
         self.sampling = sampling
-        network = model.ema.network
+        network = self.network
         self.mel: Dict[str, Any] = model.feats_extract.get_parameters()
         self.fs = int(self.mel["fs"])
         self.frames_per_token = network.frames_per_token
@@ -74,6 +74,11 @@ class Token2Mel:
         sampling = FlowSampling(**options)
         model, _ = load_model(Token2MelBuilder, train_config, model_file, device)
         return cls(model, sampling)
+
+    @property
+    def network(self) -> VelocityNetwork:
+        """The moving average that it samples with."""
+        return self.model.ema.network
 
     @property
     def device(self) -> torch.device:

@@ -18,9 +18,11 @@ class FakeChain:
 
     made = []
 
-    def mels(self, tokens, seeds):
+    def mels(self, tokens, seeds, spk_embeds):
         for row in tokens:
             self.made.append(len(row))
+        if spk_embeds is not None:
+            seeds = [int(voice[0]) for voice in spk_embeds]
         return [
             torch.from_numpy(
                 np.stack([row.repeat(2), np.full(2 * len(row), seed % 1000)], 1)
@@ -48,9 +50,9 @@ def sets(tmp_path):
     return tmp_path
 
 
-def planned(root, key="key", num_jobs=2):
+def planned(root, key="key", num_jobs=2, voices=None):
     folders = [root / "tokens" / name for name in ("train", "valid")]
-    return plan(folders, root / "mels", num_jobs, key, chunk_size=3)
+    return plan(folders, root / "mels", num_jobs, key, 3, voices)
 
 
 def run_all(root, **more):
@@ -78,12 +80,40 @@ def test_every_utterance_has_its_mel(sets):
             np.testing.assert_allclose(mel[:, 1], seed / 7, rtol=1e-6)
 
 
+def test_every_utterance_has_its_voice(sets):
+    files = []
+    for name in ("train", "valid"):
+        utts = list(read_table(sets / "tokens" / name / "tokens.scp"))
+        rows = {utt: np.full(4, number) for number, utt in enumerate(utts)}
+        offsets = write_ark(sets / f"{name}.ark", rows, np.float32)
+        files.append(sets / f"{name}.scp")
+        scp = {utt: f"{sets}/{name}.ark:{at}" for utt, at in offsets.items()}
+        write_table(files[-1], scp)
+    run_all(sets, voices=files)
+    for name, size in (("train", 11), ("valid", 3)):
+        entries = read_table(sets / "mels" / name / "mels.scp")
+        for number, entry in enumerate(entries.values()):
+            mel = kaldiio.load_mat(entry)
+            np.testing.assert_allclose(mel[:, 1], number / 7, rtol=1e-6)
+        assert len(entries) == size
+    # Other voices are other mels; those of the first set stay.
+    before = len(FakeChain.made)
+    write_ark(sets / "valid.ark", {u: np.full(4, 9) for u in rows}, np.float32)
+    run_all(sets, voices=files)
+    assert len(FakeChain.made) - before == 3
+    with pytest.raises(InputError, match="1 files of speaker embeddings for 2 sets"):
+        planned(sets, voices=files[:1])
+    write_table(files[1], {"valid00": read_table(files[1])["valid00"]})
+    with pytest.raises(InputError, match="valid.scp: utterance valid01 is missing"):
+        planned(sets, voices=files)
+
+
 def test_a_killed_job_goes_on_where_it_was(sets):
     class Killed(FakeChain):
-        def mels(self, tokens, seeds):
+        def mels(self, *args, **options):
             if len(self.made) >= 3:
                 raise KeyboardInterrupt
-            return super().mels(tokens, seeds)
+            return super().mels(*args, **options)
 
     chunks = planned(sets)
     with pytest.raises(KeyboardInterrupt):

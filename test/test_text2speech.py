@@ -353,7 +353,7 @@ def test_takes_of_a_language_model(parts, text_expansion):
 
 def test_a_take_without_an_end_loses():
     kept = [Spoken(torch.zeros(3), complete) for complete in (False, True, False)]
-    plans = [SimpleNamespace(durations=None, ids=[0], text="a")] * 3
+    plans = [SimpleNamespace(durations=None, ids=[0], text="a", prompt=None)] * 3
     model = SimpleNamespace(log_likelihood=lambda *_: [-1.0, -5.0, -2.0])
     tts = SimpleNamespace(tokenizer=SimpleNamespace(has_ctc=False), model=model)
     manner = Manner(1.0, 0, None, None, num_takes=3)

@@ -207,6 +207,38 @@ def test_what_was_trained_is_what_speaks_and_is_packed(recipe):
     assert not any("vocoder" in call or "token2mel" in call for call in calls)
 
 
+def test_speaker_embeddings_reach_what_takes_them(recipe):
+    options = f"{ALL} --spk_embeds dump/xvector/"
+    done, _ = run(recipe, options)
+    assert done.returncode == 2
+    assert "dump/xvector/train/xvector.scp is missing; ESPnet's" in done.stderr
+    for part in ("train", "valid", "test"):
+        (recipe / f"dump/xvector/{part}").mkdir(parents=True)
+        (recipe / f"dump/xvector/{part}/xvector.scp").write_text("a x.ark:2\n")
+    done, calls = run(recipe, options)
+    assert done.returncode == 0, done.stderr
+    for call in calls:
+        if call.startswith("token2mel_train"):
+            for part in ("train", "valid"):
+                table = f"dump/xvector/{part}/xvector.scp,spk_embed,kaldi_ark"
+                assert table in words(call, f"--{part}_data_path_and_name_and_type")
+        if call.startswith("generate_mels"):
+            files = "dump/xvector/train/xvector.scp dump/xvector/valid/xvector.scp"
+            assert f"--spk_embeds {files} --output_root" in call
+    done, calls = run(recipe, options, stage=12)
+    assert done.returncode == 0, done.stderr
+    for call in calls:
+        assert words(call, "--spk_embeds") == ["dump/xvector/test/xvector.scp"]
+    # Others are another training.
+    (recipe / "dump/xvector/valid/xvector.scp").write_text("a y.ark:2\n")
+    done, calls = run(recipe, options)
+    again = ["token2mel_train"] * 2 + ["generate_mels"] * 3 + ["vocoder_train"]
+    assert kinds(calls) == again
+    # The tokenizer's own decoder and a vocoder take none.
+    done, calls = run(recipe, f"{VOC} --spk_embeds dump/xvector", stage=12)
+    assert not any("spk_embeds" in call for call in calls)
+
+
 @pytest.mark.parametrize(
     "options, error",
     [

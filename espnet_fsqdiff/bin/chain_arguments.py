@@ -19,6 +19,15 @@ def add_token2mel_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_speaker_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the voices of a token2mel of several speakers."""
+    parser.add_argument(
+        "--spk_embeds",
+        help="xvector.scp or the like, a speaker embedding of every utterance, for a "
+        "token2mel that was trained with them",
+    )
+
+
 def add_inference_config(parser: argparse.ArgumentParser) -> None:
     """Add a file that also has such options."""
     parser.add_argument(

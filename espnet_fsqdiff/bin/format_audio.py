@@ -1,14 +1,17 @@
 """Format audio: mono files at one sampling rate, stage 2 of a recipe.
 
-Files that are there and whole are kept, so a killed run goes on where it was.
+Files that are there and whole are kept, so a killed run goes on where it was. The
+prompts of a set become mono files at their own rate, since what goes on with them may
+want a higher one than the tokenizer.
 """
 
 import argparse
+import hashlib
 import logging
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -20,20 +23,23 @@ from espnet_fsqdiff.files import atomic_path
 
 
 class Job(NamedTuple):
-    """One utterance to format."""
+    """One recording to format; `fs` is None where it keeps its own rate."""
 
     utt: str
     source: Path
     target: Path
-    fs: int
+    fs: Optional[int]
 
 
 class Done(NamedTuple):
-    """What became of a job: `kept` tells that its file was there and whole."""
+    """What became of a job: `kept` tells that its file was there and whole.
+
+    `rate` is that of the source, or what was asked for where the file was kept.
+    """
 
     num_samples: int
     channels: int
-    rate: int
+    rate: Optional[int]
     kept: bool
 
 
@@ -66,7 +72,8 @@ def num_samples_if_whole(job: Job) -> Optional[int]:
         wave, rate, channels = read_audio(target, job.utt)
     except InputError:
         return None
-    return len(wave) if (rate, channels) == (job.fs, 1) else None
+    wanted = rate if job.fs is None else job.fs
+    return len(wave) if (rate, channels) == (wanted, 1) else None
 
 
 def format_one(job: Job) -> Done:
@@ -77,10 +84,11 @@ def format_one(job: Job) -> Done:
     if num_samples is not None:
         return Done(num_samples, 1, job.fs, True)
     wave, rate, channels = read_audio(job.source, job.utt)
+    fs = rate if job.fs is None else job.fs
     # Resampling can swing a little beyond full scale.
-    wave = np.clip(resample(wave, rate, job.fs), -1.0, 1.0)
+    wave = np.clip(resample(wave, rate, fs), -1.0, 1.0)
     with atomic_path(job.target) as aside:
-        soundfile.write(str(aside), wave, job.fs, subtype="PCM_16")
+        soundfile.write(str(aside), wave, fs, subtype="PCM_16")
     return Done(len(wave), channels, rate, False)
 
 
@@ -117,6 +125,7 @@ def format_set(args: argparse.Namespace, name: str, pool, notices: Notices) -> N
         notices.conversion(job.utt, done.channels, done.rate, args.fs)
         num_samples[job.utt] = done.num_samples
         kept += done.kept
+    data.prompt_wav = format_prompts(data.prompt_wav, target_dir, args, pool)
     write_table(target_dir / "utt2num_samples", num_samples)
     data.wav = {job.utt: str(job.target) for job in jobs}
     data.write(target_dir)
@@ -125,6 +134,26 @@ def format_set(args: argparse.Namespace, name: str, pool, notices: Notices) -> N
         f"{target_dir}: {len(jobs)} utterances, {minutes:.1f} min, "
         f"{kept} of them were there already"
     )
+
+
+def format_prompts(
+    prompts: Dict[str, str], target_dir: Path, args: argparse.Namespace, pool
+) -> Dict[str, str]:
+    """Format the prompts of a set, each recording once; return the new names."""
+    jobs: Dict[str, Job] = {}
+    for utt, source in prompts.items():
+        # By its recording, not by the utterance: another choice is another file.
+        digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+        name = f"{Path(source).stem}_{digest}.{args.audio_format}"
+        job = Job(f"prompt of {utt}", Path(source), target_dir / "prompts" / name, None)
+        jobs.setdefault(source, job)
+    unique: List[Job] = list(jobs.values())
+    kept = sum(done.kept for done in pool.map(format_one, unique, chunksize=8))
+    if unique:
+        logging.info(
+            f"{target_dir}: {len(unique)} prompts, {kept} of them were there already"
+        )
+    return {utt: str(jobs[source].target) for utt, source in prompts.items()}
 
 
 def main(cmd=None) -> None:

@@ -48,6 +48,12 @@ def get_parser() -> argparse.ArgumentParser:
         required=True,
         help="a directory for each set is made in it",
     )
+    parser.add_argument(
+        "--spk_embeds",
+        nargs="+",
+        help="xvector.scp or the like of each of --token_dirs, for a token2mel that "
+        "was trained with speaker embeddings",
+    )
     add_job_arguments(parser)
     return parser
 
@@ -68,7 +74,12 @@ def main(cmd: Optional[List[str]] = None) -> None:
     sampling = sorted((token2mel["token2mel_conf"] or {}).items())
     key = mel_maker_key(files, [sampling, args.batch_size])
     chunks = plan(
-        args.token_dirs, args.output_root, args.num_jobs, key, args.chunk_size
+        args.token_dirs,
+        args.output_root,
+        args.num_jobs,
+        key,
+        args.chunk_size,
+        args.spk_embeds,
     )
     if args.merge:
         merge(chunks)

@@ -8,6 +8,7 @@ from typing import List, Optional
 
 from espnet_fsqdiff.bin.chain_arguments import (
     add_inference_config,
+    add_speaker_argument,
     add_token2mel_arguments,
     add_vocoder_arguments,
     given_options,
@@ -29,6 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, default=8)
     add_inference_config(parser)
     add_token2mel_arguments(parser)
+    add_speaker_argument(parser)
     add_vocoder_arguments(parser)
     return parser
 
@@ -36,10 +38,12 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Optional[List[str]] = None) -> None:
     """Make every utterance of a set audible."""
     args = get_parser().parse_args(cmd)
+    import torch
     from tqdm import tqdm
 
     from espnet_fsqdiff.files import atomic_path
-    from espnet_fsqdiff.token2wav import load_chain
+    from espnet_fsqdiff.token2wav import TokenToWave, load_chain
+    from espnet_fsqdiff.token2wav.speakers import read_embeddings
     from espnet_fsqdiff.token_io import read_tokens
     from espnet_fsqdiff.tokenizer import SpeechTokenizer
     from espnet_fsqdiff.wav_io import WaveWriter
@@ -53,20 +57,32 @@ def main(cmd: Optional[List[str]] = None) -> None:
     tokens = read_tokens(args.tokens, tokenizer.num_codes)
     writer = WaveWriter(args.output_dir, chain.fs)
     names = list(tokens)
-    start, samples = time.perf_counter(), 0
+    voices = None
+    if args.spk_embeds is not None:
+        voices = read_embeddings(args.spk_embeds, names)
+    start, samples = (time.perf_counter(), time.process_time()), 0
     with tqdm(total=len(names), unit="utt", disable=None) as bar:
         for first in range(0, len(names), args.batch_size):
             part = names[first : first + args.batch_size]
             rows = [tokens[name] for name in part]
             seeds = [zlib.crc32(name.encode()) for name in part]
-            for name, sound in zip(part, chain(rows, seeds=seeds), strict=True):
+            own = voices and [voices[name] for name in part]
+            sounds = chain(rows, seeds=seeds, spk_embeds=own)
+            for name, sound in zip(part, sounds, strict=True):
                 samples += sound.wave.numel()
                 writer(name, sound.wave)
                 bar.update()
     writer.close()
-    rtf = (time.perf_counter() - start) / (samples / chain.fs)
+    seconds = samples / chain.fs
+    stats = dict(
+        rtf=(time.perf_counter() - start[0]) / seconds,
+        rtf_cpu=(time.process_time() - start[1]) / seconds,
+        threads=torch.get_num_threads(),
+    )
+    if isinstance(chain, TokenToWave):  # not somebody else's, which hides its parts
+        stats.update(chain.size)
     with atomic_path(writer.output_dir / "stats.json") as aside:
-        aside.write_text(json.dumps({"rtf": rtf}, indent=1) + "\n")
+        aside.write_text(json.dumps(stats, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import is_full
 
+# Seconds that a job has to end when it is asked to.
+GRACE = 300.0
+
 
 class Job(NamedTuple):
     """A running job and where it writes."""
@@ -133,15 +136,23 @@ def explain(log: Path, status: int) -> str:
 
 
 def stop(jobs: Dict[int, Job]) -> None:
-    """End the jobs that are still running."""
-    for job in jobs.values():
-        if job.process.poll() is None:
-            job.process.terminate()
-    for job in jobs.values():
-        try:
-            job.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            job.process.kill()
+    """End the jobs that are still running.
+
+    A training finishes its step and saves before it ends; one that takes more than
+    `GRACE` is killed, and so are all at a second signal.
+    """
+    left = [job.process for job in jobs.values() if job.process.poll() is None]
+    for process in left:
+        process.terminate()
+    latest = time.monotonic() + GRACE
+    try:
+        for process in left:
+            process.wait(timeout=max(0.0, latest - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        for process in left:
+            process.kill()  # nothing happens to those that have ended
 
 
 def main(cmd: Optional[List[str]] = None) -> None:

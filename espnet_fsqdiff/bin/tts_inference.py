@@ -1,11 +1,17 @@
-"""Synthesise the texts of a data directory with trained models."""
+"""Synthesise the texts of a data directory with trained models.
+
+Where the directory has prompts (`prompt_wav.scp` and `prompt_text`), every utterance
+goes on from its own, if the model was trained with prompts.
+"""
 
 import json
+import logging
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Dict, List, Optional
 
 from espnet_fsqdiff.bin.chain_arguments import (
+    add_speaker_argument,
     add_token2mel_arguments,
     add_vocoder_arguments,
     forget_others_options,
@@ -80,6 +86,7 @@ def get_parser():
     group.add_argument("--backend", default="torch", choices=["torch", "onnx"])
     group.add_argument("--onnx_dir", help="Of export_onnx, for backend onnx")
     add_token2mel_arguments(parser)
+    add_speaker_argument(parser)
     add_vocoder_arguments(parser)
     return parser
 
@@ -95,6 +102,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
     from espnet_fsqdiff.files import atomic_path
     from espnet_fsqdiff.lm import LMSampling
     from espnet_fsqdiff.text2speech import Text2Speech
+    from espnet_fsqdiff.token2wav.speakers import read_embeddings
     from espnet_fsqdiff.token_io import write_int_table
     from espnet_fsqdiff.wav_io import WaveWriter
 
@@ -117,6 +125,10 @@ def main(cmd: Optional[List[str]] = None) -> None:
         **{name: value for name, value in sampling.items() if value is not None},
     )
     texts = read_table(Path(args.data_dir) / "text")
+    prompts = make_prompts(tts, Path(args.data_dir), texts)
+    voices = None
+    if args.spk_embeds is not None:
+        voices = read_embeddings(args.spk_embeds, texts)
     names = list(texts)
     writer = WaveWriter(args.output_dir, tts.fs)
     sampling_seconds = 0.0
@@ -126,7 +138,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
     bar = tqdm(total=len(names), unit="utt", disable=None)
     for first in range(0, len(names), args.batch_size):
         part = names[first : first + args.batch_size]
-        for name, result in zip(part, tts.speak([texts[n] for n in part], part)):
+        results = tts.speak(
+            [texts[n] for n in part],
+            part,
+            prompts=prompts and [prompts[n] for n in part],
+            spk_embeds=voices and [voices[n] for n in part],
+        )
+        for name, result in zip(part, results):
             writer(name, result["wav"])
             tokens[name] = result["tokens"].numpy()
             unfinished += not result["complete"]
@@ -139,10 +157,13 @@ def main(cmd: Optional[List[str]] = None) -> None:
     writer.close()
     write_int_table(writer.output_dir / "tokens.txt", tokens)
     stats = {"rtf": seconds / spoken, **asdict(tts.sampling)}
+    if prompts is not None:
+        stats["prompts"] = len(prompts)
     if unfinished:
         stats["unfinished"] = unfinished
     if args.tokens_dir is not None:
-        counts = rollout_counts(tts, texts, Path(args.tokens_dir), args.batch_size)
+        tokens_dir = Path(args.tokens_dir)
+        counts = rollout_counts(tts, texts, tokens_dir, args.batch_size, prompts)
         stats["rollout_token_accuracy"] = accuracy_of(counts)
         write_int_table(writer.output_dir / "rollout.txt", counts)
     stats["rtf_sampling"] = sampling_seconds / spoken
@@ -151,9 +172,48 @@ def main(cmd: Optional[List[str]] = None) -> None:
     print(json.dumps(stats))
 
 
-def rollout_accuracy(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int):
-    """Share of true tokens that sampling with the true lengths gives."""
-    return accuracy_of(rollout_counts(tts, texts, tokens_dir, batch_size))
+def make_prompts(tts, data_dir: Path, texts: Dict[str, str]) -> Optional[Dict]:
+    """The prompt of each utterance, before any is spoken.
+
+    Transcripts of a corpus belong to their recordings, so the recognition head is not
+    asked: it may have been trained on little.
+
+    Args:
+        tts: Whose prompts they become.
+        data_dir: Directory that may have prompts.
+        texts: Texts by utterance id.
+
+    Returns:
+        `Prompt` by utterance id; None if there are none or the model takes none.
+
+    Raises:
+        InputError: If an utterance has no prompt, or one that does not do.
+    """
+    from tqdm import tqdm
+
+    from espnet_fsqdiff.data.datadir import PROMPT_WAV, read_prompts
+    from espnet_fsqdiff.errors import InputError
+    from espnet_fsqdiff.prompting import make_prompt
+
+    wavs, words = read_prompts(data_dir, texts)
+    if not wavs:
+        return None
+    if not tts.model.takes_prompts:
+        logging.warning(
+            f"{data_dir / PROMPT_WAV} is not used: the model was trained without "
+            "prompts"
+        )
+        return None
+    made, prompts = {}, {}
+    for name in tqdm(texts, "prompts", unit="utt", disable=None):
+        pair = wavs[name], words[name]
+        if pair not in made:
+            try:
+                made[pair] = make_prompt(tts, *pair, check=False)
+            except InputError as e:
+                raise InputError(f"{name}: {e}") from None
+        prompts[name] = made[pair]
+    return prompts
 
 
 def accuracy_of(counts) -> float:
@@ -162,7 +222,13 @@ def accuracy_of(counts) -> float:
     return int(right) / int(total)
 
 
-def rollout_counts(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int):
+def rollout_counts(
+    tts,
+    texts: Dict[str, str],
+    tokens_dir: Path,
+    batch_size: int,
+    prompts: Optional[Dict] = None,
+):
     """Right and all tokens (2,) of each utterance, sampled at its true length."""
     import numpy as np
 
@@ -186,6 +252,7 @@ def rollout_counts(tts, texts: Dict[str, str], tokens_dir: Path, batch_size: int
             part,
             [len(true[n]) for n in part],
             None if durations is None else [durations[n] for n in part],
+            prompts and [prompts[n] for n in part],
         )
         for name, ids in zip(part, sampled):
             right = int((ids.numpy() == true[name]).sum())

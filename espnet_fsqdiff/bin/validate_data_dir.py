@@ -28,7 +28,9 @@ def main(cmd=None) -> None:
     for path in args.data_dirs:
         data = DataDir.read(path)
         if args.read_audio or args.fs:
-            bar = tqdm(data.wav.items(), str(path), unit="utt", disable=None)
+            prompts = ((f"prompt of {u}", n) for u, n in data.prompt_wav.items())
+            files = [*data.wav.items(), *prompts]
+            bar = tqdm(files, str(path), unit="file", disable=None)
             for utt, name in bar:
                 if args.fs:
                     load_audio(name, args.fs, utt)

@@ -1,12 +1,18 @@
-"""Kaldi data directories: `wav.scp text utt2spk spk2utt`, checked and sorted."""
+"""Kaldi data directories: `wav.scp text utt2spk spk2utt`, checked and sorted.
+
+Two more files may be there, both or neither: `prompt_wav.scp` names for each utterance
+the recording whose voice is to be taken, `prompt_text` says what is spoken in it.
+"""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Mapping, Optional, Union
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Tuple, Union
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+
+PROMPT_WAV, PROMPT_TEXT = "prompt_wav.scp", "prompt_text"
 
 
 def read_table(path: Union[str, Path]) -> Dict[str, str]:
@@ -76,6 +82,42 @@ def _same_keys(
         )
 
 
+def read_prompts(
+    path: Union[str, Path], utts: Iterable[str], check_audio: bool = True
+) -> Tuple[Dict[str, str], Dict[str, str]]:
+    """Read and validate the prompts of a set.
+
+    Args:
+        path: The data directory.
+        utts: Its utterances, those of its file `text`.
+        check_audio: Look whether every audio file is there.
+
+    Returns:
+        Audio file of the prompt, and what is said in it, by utterance id; both empty
+        where the directory has neither file.
+
+    Raises:
+        InputError: One of the files is missing, an utterance has no prompt, a text is
+            empty, or an audio file is not there; the message names it.
+    """
+    path, utts = Path(path), list(utts)
+    files = [path / PROMPT_WAV, path / PROMPT_TEXT]
+    if not any(file.exists() for file in files):
+        return {}, {}
+    for file, other in (files, files[::-1]):
+        if not file.exists():
+            raise InputError(
+                f"{file}: no such file, but {other.name} is there; give both or neither"
+            )
+    wav, text = (read_table(file) for file in files)
+    for file, table in zip(files, (wav, text)):
+        _same_keys(path / "text", utts, file, table)
+    _check_texts(files[1], text)
+    for utt, name in wav.items():
+        _check_audio_name(files[0], utt, name, check_audio)
+    return wav, text
+
+
 @dataclass
 class DataDir:
     """One set of utterances.
@@ -84,11 +126,16 @@ class DataDir:
         wav: Audio file by utterance id.
         text: Text by utterance id.
         utt2spk: Speaker by utterance id.
+        prompt_wav: Audio file of its prompt by utterance id; empty where there are
+            none.
+        prompt_text: What is said in the prompt; empty with `prompt_wav`.
     """
 
     wav: Dict[str, str]
     text: Dict[str, str]
     utt2spk: Dict[str, str]
+    prompt_wav: Dict[str, str] = field(default_factory=dict)
+    prompt_text: Dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.wav)
@@ -118,21 +165,22 @@ class DataDir:
             raise InputError(f"{path}/wav.scp: no utterance in it")
         _same_keys(path / "wav.scp", wav, path / "text", text)
         _same_keys(path / "wav.scp", wav, path / "utt2spk", utt2spk)
-        for utt, words in text.items():
-            if not words:
-                raise InputError(
-                    f"{path}/text: the text of utterance {utt} is empty; "
-                    "write it or remove the utterance from every file"
-                )
+        _check_texts(path / "text", text)
         _check_speakers(path, utt2spk, spk2utt)
         for utt, name in wav.items():
-            _check_audio_name(path, utt, name, check_audio)
-        return cls(wav, text, utt2spk)
+            if "/" in utt:
+                raise InputError(
+                    f"{path}/wav.scp: utterance id {utt} has a slash, but ids become "
+                    "file names; rename it"
+                )
+            _check_audio_name(path / "wav.scp", utt, name, check_audio)
+        return cls(wav, text, utt2spk, *read_prompts(path, text, check_audio))
 
     def write(self, path: Union[str, Path]) -> None:
-        """Write the four files; `wav.scp`, which stands for the set, last.
+        """Write the files; `wav.scp`, which stands for the set, last.
 
-        That of an earlier set goes first, so that a kill leaves no mixture.
+        That of an earlier set goes first, so that a kill leaves no mixture, and prompts
+        that one left there are removed.
         """
         path = Path(path)
         (path / "wav.scp").unlink(missing_ok=True)
@@ -142,16 +190,36 @@ class DataDir:
         write_table(path / "text", self.text)
         write_table(path / "utt2spk", self.utt2spk)
         write_table(path / "spk2utt", {s: " ".join(u) for s, u in spk2utt.items()})
+        for name, table in (
+            (PROMPT_TEXT, self.prompt_text),
+            (PROMPT_WAV, self.prompt_wav),
+        ):
+            if table:
+                write_table(path / name, table)
+            else:
+                (path / name).unlink(missing_ok=True)
         write_table(path / "wav.scp", self.wav)
 
     def subset(self, utts: Iterable[str]) -> "DataDir":
         """Return the set with the utterances `utts` alone."""
         utts = sorted(utts)
+        prompted = utts if self.prompt_wav else []
         return DataDir(
             {u: self.wav[u] for u in utts},
             {u: self.text[u] for u in utts},
             {u: self.utt2spk[u] for u in utts},
+            {u: self.prompt_wav[u] for u in prompted},
+            {u: self.prompt_text[u] for u in prompted},
         )
+
+
+def _check_texts(file: Path, text: Mapping[str, str]) -> None:
+    for utt, words in text.items():
+        if not words:
+            raise InputError(
+                f"{file}: the text of utterance {utt} is empty; "
+                "write it or remove the utterance from every file"
+            )
 
 
 def _check_speakers(
@@ -177,22 +245,17 @@ def _check_speakers(
         )
 
 
-def _check_audio_name(path: Path, utt: str, name: str, check_audio: bool) -> None:
-    if "/" in utt:
-        raise InputError(
-            f"{path}/wav.scp: utterance id {utt} has a slash, but ids become file "
-            "names; rename it"
-        )
+def _check_audio_name(file: Path, utt: str, name: str, check_audio: bool) -> None:
     if not name:
-        raise InputError(f"{path}/wav.scp: no audio file for utterance {utt}; name it")
+        raise InputError(f"{file}: no audio file for utterance {utt}; name it")
     if name.endswith("|"):
         raise InputError(
-            f"{path}/wav.scp: utterance {utt} is a command ({name}); run it and name "
+            f"{file}: utterance {utt} is a command ({name}); run it and name "
             "the file it makes"
         )
     if check_audio and not Path(name).is_file():
         raise InputError(
-            f"{path}/wav.scp: utterance {utt} names {name}, which does not exist; "
+            f"{file}: utterance {utt} names {name}, which does not exist; "
             "correct the path (relative paths start at the recipe directory)"
         )
 

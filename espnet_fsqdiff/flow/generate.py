@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.checks import check_choice, check_counts
 from espnet_fsqdiff.diffusion.generate import PRECISIONS
@@ -13,7 +12,8 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.flow.network import Condition, VelocityNetwork
 from espnet_fsqdiff.flow.path import TIME_WARPS, time_grid, velocity
 from espnet_fsqdiff.flow.solvers import SOLVERS
-from espnet_fsqdiff.nets.masks import length_mask
+from espnet_fsqdiff.kernel_cache import rounded_length
+from espnet_fsqdiff.nets.masks import length_mask, pad_batch
 
 
 @dataclass(frozen=True)
@@ -162,14 +162,22 @@ def generate(
         return _generate(network, *inputs, sampling, sigma_min)
 
     device = network.mel_mean.device
+    per_token = network.frames_per_token
     return sample_in_parts(
         sample,
         (tokens, prompts, spk_embed, seeds),
-        num_frames,
+        [_padded_length(network, len(row)) * per_token for row in tokens],
         device,
         workers_on(device, sampling.workers),
         sampling.max_frames,
     )
+
+
+def _padded_length(network: VelocityNetwork, length: int) -> int:
+    """Tokens, padding included: on a CPU few lengths, see `kernel_cache`."""
+    if network.mel_mean.device.type != "cpu":
+        return length
+    return rounded_length(length, network.max_frames // network.frames_per_token)
 
 
 @torch.no_grad()
@@ -177,16 +185,17 @@ def _generate(network, tokens, prompts, spk_embed, seeds, sampling, sigma_min):
     """`generate` for utterances that fit into one call of the network."""
     device, size = network.mel_mean.device, len(tokens)
     lengths = torch.tensor([len(row) for row in tokens], device=device)
-    ids = pad_sequence([row.long() for row in tokens], batch_first=True).to(device)
+    longest = _padded_length(network, max(len(row) for row in tokens))
+    ids = pad_batch([row.long() for row in tokens], longest).to(device)
     if spk_embed is not None:
         spk_embed = torch.stack([row.float() for row in spk_embed]).to(device)
     num_frames = (lengths * network.frames_per_token).tolist()
-    noise = pad_sequence(
+    noise = pad_batch(
         [
             torch.randn(n, network.n_mels, generator=torch.Generator().manual_seed(s))
             for n, s in zip(num_frames, seeds)
         ],
-        batch_first=True,
+        longest * network.frames_per_token,
     ).to(device)
     x = sampling.temperature * noise
     prompt = torch.zeros_like(x)

@@ -86,13 +86,18 @@ class MelDecoderGraph(nn.Module):
 def make_graphs(
     network: CDCDNetwork, tokenizer: SpeechTokenizerModel
 ) -> Dict[str, nn.Module]:
-    """The graphs by name, as in `signature.signatures`."""
-    return {
+    """The graphs by name, as in `signature.signatures`, in eval mode.
+
+    The exporter gives a module back in the mode in which it stood: one in training
+    mode would come back with the dropout of all its parts switched on.
+    """
+    graphs = {
         "text_encoder": TextEncoderGraph(network),
         "denoiser": network.backbone,
         "posterior": PosteriorGraph(network),
         "mel_decoder": MelDecoderGraph(tokenizer),
     }
+    return {name: graph.eval() for name, graph in graphs.items()}
 
 
 def example(

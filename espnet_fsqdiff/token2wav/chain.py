@@ -1,6 +1,6 @@
 """Tokens to waves: a mel maker and a vocoder that fit."""
 
-from typing import NamedTuple, Optional, Protocol, Sequence, Union
+from typing import Dict, NamedTuple, Optional, Protocol, Sequence, Union
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.data.audio import resample
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.model_size import model_size
 from espnet_fsqdiff.token2wav.mel import check_same_mel, log_mel
 from espnet_fsqdiff.token2wav.mel_decoder import MelMaker
 from espnet_fsqdiff.token2wav.vocoder import Vocoder
@@ -60,10 +61,12 @@ class Chain(Protocol):
     def __call__(
         self,
         tokens: Sequence[Tokens],
-        prompt: Optional[object] = None,
+        prompts: Optional[Sequence[object]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[Sound]:
-        """The sound of several utterances."""
+        """The sound of several utterances, each after its prompt if there are any, in
+        the voice of its speaker embedding where such are taken."""
 
 
 class TokenToWave:
@@ -101,6 +104,11 @@ class TokenToWave:
         return self.mel_maker.num_codes
 
     @property
+    def size(self) -> Dict[str, int]:
+        """Weights of mel maker and vocoder, see `model_size`."""
+        return model_size(self.mel_maker.network, self.vocoder)
+
+    @property
     def max_tokens(self) -> Optional[int]:
         """Most tokens of an utterance, its prompt's among them; None for any number."""
         most = self.mel_maker.max_frames
@@ -130,8 +138,9 @@ class TokenToWave:
     def mels(
         self,
         tokens: Sequence[Tokens],
-        prompt: Optional[SoundPrompt] = None,
+        prompts: Optional[Sequence[SoundPrompt]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[torch.Tensor]:
         """Log-mels (T * frames_per_token, n_mels), float32, on the CPU, of each.
 
@@ -142,42 +151,48 @@ class TokenToWave:
         rows = [torch.as_tensor(row).long().cpu() for row in tokens]
         if any(len(row) == 0 for row in rows):
             raise InputError("an utterance without tokens makes no sound")
-        options, before = {}, 0
-        if prompt is not None:
-            before = len(prompt.tokens)
-            rows = [torch.cat([prompt.tokens, row]) for row in rows]
-            if prompt.mel is not None:
-                options["prompt_mel"] = [prompt.mel] * len(rows)
-        if self.spk_embed is not None:
-            options["spk_embed"] = [self.spk_embed] * len(rows)
+        options, before = {}, [0] * len(rows)
+        if prompts is not None:
+            before = [len(prompt.tokens) for prompt in prompts]
+            pairs = zip(prompts, rows, strict=True)
+            rows = [torch.cat([prompt.tokens, row]) for prompt, row in pairs]
+            if self.mel_maker.takes_prompts:
+                options["prompt_mel"] = [prompt.mel for prompt in prompts]
+        if spk_embeds is None and self.spk_embed is not None:
+            spk_embeds = [self.spk_embed] * len(rows)
+        if spk_embeds is not None:
+            options["spk_embed"] = spk_embeds
         lengths = torch.tensor([len(row) for row in rows])
         made = self.mel_maker(
             pad_sequence(rows, batch_first=True), lengths, seeds=seeds, **options
         )
         n = self.mel_maker.frames_per_token
         return [
-            mel[before * n : length * n].float().cpu()
-            for mel, length in zip(made, lengths.tolist(), strict=True)
+            mel[start * n : length * n].float().cpu()
+            for mel, start, length in zip(made, before, lengths.tolist(), strict=True)
         ]
 
     def __call__(
         self,
         tokens: Sequence[Tokens],
-        prompt: Optional[SoundPrompt] = None,
+        prompts: Optional[Sequence[SoundPrompt]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[Sound]:
         """The sound of several utterances; each gets what it would get alone.
 
         Args:
             tokens: (T,), int64, of each.
-            prompt: Speech that each goes on from, as `prompt` makes it: they sound
-                as they follow it, and it is not in what is returned.
+            prompts: Speech that each goes on from, as `prompt` makes it, one for each:
+                they sound as they follow it, and it is not in what is returned.
             seeds: Of what is random, one for each.
+            spk_embeds: Speaker embedding (D,) of each, for mel makers of several
+                speakers; by default that of the chain.
 
         Raises:
             InputError: If an utterance has no tokens, or such as the mel maker does
-                not know, or too many.
+                not know, or too many; if speaker embeddings are missing or not wanted.
         """
-        mels = self.mels(tokens, prompt, seeds)
+        mels = self.mels(tokens, prompts, seeds, spk_embeds)
         waves = self.vocoder.batch(mels)
         return [Sound(*pair) for pair in zip(mels, waves, strict=True)]

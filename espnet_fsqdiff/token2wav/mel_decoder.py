@@ -25,6 +25,10 @@ class MelMaker(Protocol):
     max_frames: Optional[int]
     takes_prompts: bool
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """What it computes mels with, and nothing else."""
+
     def __call__(
         self,
         tokens: torch.Tensor,
@@ -74,6 +78,17 @@ class MelDecoder:
     def mel(self) -> MelParameters:
         """What the mels are."""
         return mel_parameters(self.model.feats_extract)
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The tokenizer's decoder.
+
+        Raises:
+            InputError: If it has none.
+        """
+        if self.model.decoder is None:
+            raise InputError("this tokenizer was trained without a mel decoder")
+        return self.model.decoder
 
     @torch.no_grad()
     def __call__(

@@ -8,11 +8,11 @@ from typing import List, Optional, Sequence
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pad_sequence
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.kernel_cache import rounded_length
 from espnet_fsqdiff.nets.convnext import ConvNeXtStack
-from espnet_fsqdiff.nets.masks import length_mask
+from espnet_fsqdiff.nets.masks import length_mask, pad_batch
 from espnet_fsqdiff.vocoder.generator import Generator, whole_ratio
 
 MAX_MAGNITUDE = 100.0
@@ -131,7 +131,10 @@ class ISTFTGenerator(Generator):
 
     def waves(self, mels: Sequence[torch.Tensor]) -> List[torch.Tensor]:
         frames = torch.tensor([len(mel) for mel in mels], device=mels[0].device)
-        padded = pad_sequence(list(mels), batch_first=True)
+        longest = max(len(mel) for mel in mels)
+        if mels[0].device.type == "cpu":
+            longest = rounded_length(longest)  # few lengths, see `kernel_cache`
+        padded = pad_batch(mels, longest)
         spectra = self.spectrum(padded, length_mask(frames, padded.size(1)))
         # One at a time: frames after the end would be overlapped and added.
         return [

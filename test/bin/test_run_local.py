@@ -1,8 +1,11 @@
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
-from espnet_fsqdiff.bin.run_local import main, parse
+from espnet_fsqdiff.bin.run_local import GRACE, main, parse
 from espnet_fsqdiff.errors import InputError
 
 
@@ -57,3 +60,53 @@ def test_another_failure_shows_the_end_of_the_log(tmp_path, capsys):
 def test_a_command_that_does_not_exist(tmp_path):
     with pytest.raises(InputError, match="nosuchcommand cannot be started"):
         main([f"{tmp_path}/a.log", "nosuchcommand"])
+
+
+def stopped(tmp_path, code, after=lambda process: None):
+    """Exit status of run_local, and what its job wrote, when it is sent SIGTERM."""
+    log = tmp_path / "log"
+    job = [sys.executable, "-c", "import signal, sys, time\n" + code]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "espnet_fsqdiff.bin.run_local", str(log), *job]
+    )
+    wait_for(lambda: log.exists() and "ready" in log.read_text().splitlines())
+    process.terminate()
+    after(process)
+    return process.wait(timeout=60), log.read_text().splitlines()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+SAVES = """
+def save(*_):
+    print('asked', flush=True)
+    time.sleep({seconds})
+    print('saved', flush=True)
+    sys.exit(75)
+signal.signal(signal.SIGTERM, save)
+print('ready', flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_job_that_is_stopped_has_time_to_save(tmp_path):
+    assert GRACE >= 60
+    status, written = stopped(tmp_path, SAVES.format(seconds=1))
+    assert status == 128 + signal.SIGTERM
+    assert written[-2:] == ["asked", "saved"]
+
+
+def test_a_second_signal_kills(tmp_path):
+    def again(process):
+        wait_for(lambda: "asked" in (tmp_path / "log").read_text().splitlines())
+        process.terminate()
+
+    start = time.monotonic()
+    status, written = stopped(tmp_path, SAVES.format(seconds=30), again)
+    assert status == 128 + signal.SIGTERM
+    assert written[-1] == "asked" and time.monotonic() - start < 25

@@ -1,9 +1,11 @@
 import pytest
+import soundfile
 
 from espnet_fsqdiff.bin.validate_data_dir import main as validate
 from espnet_fsqdiff.data.datadir import (
     DataDir,
     read_num_samples,
+    read_prompts,
     read_table,
     write_table,
 )
@@ -74,6 +76,54 @@ def test_bad_input_is_named(good, name, content, culprits):
         assert culprit in str(e.value)
 
 
+@pytest.fixture
+def prompted(good):
+    """The same, each utterance with one of the others as its prompt."""
+    data = DataDir.read(good)
+    data.prompt_wav = {u: data.wav[p] for u, p in zip("abc", "bca")}
+    data.prompt_text = {u: data.text[p] for u, p in zip("abc", "bca")}
+    data.write(good)
+    return good
+
+
+def test_prompts_are_read_and_written(prompted):
+    data = DataDir.read(prompted)
+    assert data.prompt_text == {"a": "three", "b": "four", "c": "one two"}
+    data.subset(["c", "b"]).write(prompted)
+    data = DataDir.read(prompted)
+    assert data.prompt_wav["c"].endswith("a.wav") and set(data.prompt_wav) == {"b", "c"}
+    assert read_prompts(prompted, "bc") == (data.prompt_wav, data.prompt_text)
+    # A set without prompts does not keep those of another.
+    data.prompt_wav = data.prompt_text = {}
+    data.write(prompted)
+    assert not list(prompted.glob("prompt_*"))
+    assert read_prompts(prompted, "bc") == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "name, content, culprits",
+    [
+        ("prompt_text", "a x\nb y\n", ["prompt_text", "utterance c", "missing"]),
+        ("prompt_text", "a x\nb\nc y\n", ["prompt_text", "utterance b", "empty"]),
+        ("prompt_text", None, ["prompt_text", "no such file", "prompt_wav.scp"]),
+        ("prompt_wav.scp", None, ["prompt_wav.scp", "no such file", "both or neither"]),
+        ("prompt_wav.scp", "", ["prompt_wav.scp", "utterance a", "missing"]),
+        ("prompt_wav.scp", "a x\nb x\nc x\nd x\n", ["text", "utterance d"]),
+        ("prompt_wav.scp", "a x\nb x\nc x\n", ["utterance a names x", "not exist"]),
+        ("prompt_wav.scp", "a x |\nb x\nc x\n", ["utterance a is a command"]),
+    ],
+)
+def test_broken_prompts_are_named(prompted, name, content, culprits):
+    (prompted / name).unlink()
+    if content is not None:
+        (prompted / name).write_text(content)
+    with pytest.raises(InputError) as e:
+        DataDir.read(prompted)
+    assert "\n" not in str(e.value)
+    for culprit in culprits:
+        assert culprit in str(e.value)
+
+
 def test_missing_file_directory_and_encoding(good):
     with pytest.raises(InputError, match="stage 1"):
         DataDir.read(good / "none")
@@ -110,3 +160,15 @@ def test_command(good):
     with pytest.raises(InputError, match="^a: "):
         # The files are there, but there is nothing in them.
         validate([str(good), "--read_audio"])
+
+
+def test_command_reads_prompts(prompted):
+    for utt in "abc":
+        soundfile.write(prompted.parent / f"{utt}.wav", [0.1, -0.1, 0.1], 16000)
+    validate([str(prompted), "--read_audio"])
+    (prompted.parent / "other.wav").write_bytes(b"RIFF")
+    data = DataDir.read(prompted)
+    data.prompt_wav["b"] = str(prompted.parent / "other.wav")
+    data.write(prompted)
+    with pytest.raises(InputError, match="^prompt of b: "):
+        validate([str(prompted), "--read_audio"])

@@ -44,6 +44,17 @@ def test_drops_and_says_why(recipe, caplog):
     assert "2 of 5 utterances stay" in said
 
 
+def test_those_that_stay_keep_their_prompts(recipe):
+    data = DataDir.read("dump/raw/org/train")
+    data.prompt_wav = {utt: "a.wav" for utt in data}
+    data.prompt_text = {utt: f"before {utt}" for utt in data}
+    data.write("dump/raw/org/train")
+    main(["--sets", "train"])
+    out = DataDir.read("dump/raw/train")
+    assert out.prompt_wav == {"good": "a.wav", "just_fits": "a.wav"}
+    assert out.prompt_text == {"good": "before good", "just_fits": "before just_fits"}
+
+
 def test_limits_are_options(recipe):
     main(["--sets", "train", "--max_wav_duration", "40", "--token_rate", "50"])
     assert sorted(DataDir.read("dump/raw/train").wav) == [

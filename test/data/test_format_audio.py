@@ -73,6 +73,39 @@ def test_resumes_after_a_kill(recipe):
     assert len(read_num_samples(folder / "utt2num_samples", out.wav)) == 4
 
 
+def test_prompts_are_files_of_their_own_rate(recipe, caplog):
+    data = DataDir.read("data/test")
+    names = ["test_1", "test_0", "test_0", "test_0"]
+    data.prompt_wav = dict(zip(data.wav, (data.wav[name] for name in names)))
+    data.prompt_text = {utt: f"said before {utt}" for utt in data}
+    data.write("data/test")
+    caplog.set_level("INFO")
+    run()
+    out = DataDir.read("dump/raw/org/test")
+    assert out.prompt_text == data.prompt_text
+    files = list(out.prompt_wav.values())
+    # One for each recording.
+    assert len(set(files)) == 2 and files[1:] == [files[1]] * 3
+    for file, frames in zip(files, (2401, 2400)):
+        info = soundfile.info(file)
+        assert file.startswith("dump/raw/org/test/prompts/test_")
+        assert (info.samplerate, info.channels, info.frames) == (24000, 1, frames)
+    assert "dump/raw/org/test: 2 prompts, 0 of them were there already" in caplog.text
+    assert not os.path.exists("dump/raw/org/train/prompts")
+    # Another choice is not taken for what is there.
+    data.prompt_wav["test_0"] = data.wav["test_2"]
+    data.write("data/test")
+    run()
+    assert "dump/raw/org/test: 2 prompts, 1 of them were there already" in caplog.text
+    out = DataDir.read("dump/raw/org/test")
+    assert soundfile.info(out.prompt_wav["test_0"]).frames == 2402
+    soundfile.write("quiet.wav", np.zeros(99), 24000)
+    data.prompt_wav["test_3"] = "quiet.wav"
+    data.write("data/test")
+    with pytest.raises(InputError, match="^prompt of test_3: .* silent"):
+        run()
+
+
 def test_another_rate_or_newer_source_is_formatted_again(recipe):
     run()
     main(["--sets", "train", "--fs", "8000", "--nj", "1"])

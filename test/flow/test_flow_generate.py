@@ -99,6 +99,7 @@ class Straight:
 
     mel_mean, mel_std = torch.full((N_MELS,), 3.0), torch.full((N_MELS,), 2.0)
     frames_per_token, n_mels, spk_embed_dim = 2, N_MELS, None
+    max_frames = 64
 
     def standardise(self, mel):
         return (mel - self.mel_mean) / self.mel_std
@@ -148,3 +149,13 @@ def test_faults_are_named(network, changes, message):
 def test_speakers_that_are_not_wanted_are_refused(plain):
     with pytest.raises(InputError, match="takes no speaker embeddings"):
         generate(plain, [torch.arange(3)], spk_embed=[torch.ones(3)])
+
+
+def test_a_cpu_meets_few_lengths(plain):
+    seen = []
+    plain.backbone.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
+    for n in range(1, 17):
+        (mel,) = generate(plain, [torch.arange(n)], sampling=QUICK)
+        assert len(mel) == 2 * n
+    # Multiples of 8 tokens, each of two mel frames.
+    assert {shape[1] for shape in seen} == {16, 32}

@@ -28,13 +28,14 @@ def make_network(head="joint", laid=True, self_conditioning=False, codebook=None
     codebook = codebook or FSQCodebook(LEVELS)
     options = dict(num_symbol_layers=1, place=True, positions=False) if laid else {}
     network = CDCDNetwork(
-        TextEncoder(9, dim=16, num_layers=1, **options),
+        TextEncoder(9, dim=16, num_layers=1, dropout=0.5, **options),
         DiT(
             *(3, 16),
             dim=32,
             depth=1,
             num_heads=2,
             max_frames=64,
+            dropout=0.5,
             self_conditioning=self_conditioning,
         ),
         HEADS[head](32, codebook),
@@ -58,7 +59,7 @@ def make_tokenizer(quantizer=None):
         feats,
         ConvNeXtEncoder(80, output_size=16, num_blocks=1),
         quantizer,
-        ConvNeXtDecoder(quantizer.dim, 80, hidden_size=16, num_blocks=1),
+        ConvNeXtDecoder(quantizer.dim, 80, hidden_size=16, num_blocks=1, dropout=0.5),
         None,
         ctc_weight=0.0,
     ).eval()
@@ -92,6 +93,7 @@ def test_the_same_tokens_and_mels(tmp_path, variant):
     network, laid = make_network(**variant), variant.get("laid", True)
     tokenizer = make_tokenizer(make_rvq() if "codebook" in variant else None)
     export(network, tokenizer, laid, tmp_path, {"model_file": "0"})
+    assert not any(m.training for n in (network, tokenizer) for m in n.modules())
     facts = facts_of(network, tokenizer, laid)
     graphs = load_graphs(tmp_path, facts, {"model_file": "0"})
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(

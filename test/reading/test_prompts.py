@@ -77,6 +77,33 @@ def test_speech_goes_on_from_the_prompt(trusting):
     assert torch.equal(both[1]["tokens"], trusting(texts[1], **options)["tokens"])
 
 
+def test_each_goes_on_from_its_own_prompt(trusting):
+    tts = trusting
+    texts = ["Good night.", "It is late, and so good night to all."]
+    pair = [
+        prompting.make_prompt(tts, hum(pitch=pitch), SAID, FS, check=False)
+        for pitch in (150, 900)
+    ]
+    pair[1] = pair[1]._replace(tokens=(pair[1].tokens + 5) % 27, kappa=1.3)
+    both = tts.speak(texts, prompts=pair)
+    for text, prompt, result in zip(texts, pair, both):
+        (alone,) = tts.speak([text], manner=replace(tts.manner, prompt=prompt))
+        assert torch.equal(result["tokens"], alone["tokens"])
+        torch.testing.assert_close(result["wav"], alone["wav"])
+    swapped = tts.speak(texts, prompts=pair[::-1])
+    assert not torch.equal(swapped[0]["tokens"], both[0]["tokens"])
+    with pytest.raises(ValueError, match="2 prompts for 1 utterances"):
+        tts.speak(texts[:1], prompts=pair)
+    # With true lengths.
+    lengths = [17, 60]
+    rolled = tts.rollout(texts, ["a", "b"], lengths, prompts=pair)
+    assert [len(tokens) for tokens in rolled] == lengths
+    for i, tokens in enumerate(rolled):
+        row = ([texts[i]], ["a"], [lengths[i]])
+        assert torch.equal(tokens, tts.rollout(*row, prompts=[pair[i]])[0])
+        assert not torch.equal(tokens, tts.rollout(*row)[0])
+
+
 def test_any_rate_and_files(trusting, tmp_path):
     lengths = []
     for fs in (8000, 22050, 44100):

@@ -1,5 +1,6 @@
 """Token to mel and a trained vocoder in one packed voice: the same files everywhere."""
 
+import json
 import zlib
 from types import SimpleNamespace
 
@@ -213,6 +214,11 @@ def test_the_commands_make_the_same_mels_and_waves(parts, tmp_path):
     cmd += ["--vocoder_train_config", files["vocoder_config"]]
     cmd += ["--vocoder_file", files["vocoder_file"]]
     resynthesize.main([*cmd, "--output_dir", str(tmp_path / "waves")])
+    stats = json.loads((tmp_path / "waves" / "stats.json").read_text())
+    networks = chain.mel_maker.network, chain.vocoder.generator
+    weights = sum(p.numel() for n in networks for p in n.parameters())
+    assert stats["parameters"] == weights and stats["bytes"] >= 4 * weights
+    assert stats["threads"] == torch.get_num_threads() and stats["rtf_cpu"] > 0
     for utt, row in rows.items():
         (sound,) = chain([row], seeds=[zlib.crc32(utt.encode())])
         torch.testing.assert_close(torch.from_numpy(mels[utt].copy()), sound.mel)
@@ -220,3 +226,64 @@ def test_the_commands_make_the_same_mels_and_waves(parts, tmp_path):
         assert fs == FS and len(wav) == 2 * HOP * len(row)
         wave = sound.wave / max(1.0, sound.wave.abs().max())
         np.testing.assert_allclose(wav, wave.numpy(), atol=2e-4)
+
+
+def test_each_utterance_has_the_voice_of_its_embedding(parts, tmp_path):
+    from espnet_fsqdiff.bin import resynthesize, tts_inference
+    from espnet_fsqdiff.tasks.token2mel import Token2MelTask
+    from espnet_fsqdiff.token2wav import load_chain
+
+    write_trained(Token2MelTask, tmp_path / "t2m", {**TOKEN2MEL, "spk_embed_dim": 4})
+    made = ["--token2mel_config", str(tmp_path / "t2m/config.yaml")]
+    made += ["--token2mel_file", str(tmp_path / "t2m/model.pth")]
+    made += ["--token2mel_conf", "num_steps=2", "--vocoder_conf", "num_iters=1"]
+    texts = {f"utt{i}": text.strip(".").lower() for i, text in enumerate(TEXTS)}
+    write_table(tmp_path / "text", texts)
+    rows = {utt: np.arange(i, i + 5 + i) % 27 for i, utt in enumerate(texts)}
+    write_int_table(tmp_path / "tokens.txt", rows)
+    voices = {utt: np.eye(4)[i] for i, utt in enumerate(texts)}
+    offsets = write_ark(tmp_path / "v.ark", voices, np.float32)
+    scp = {utt: f"{tmp_path}/v.ark:{at}" for utt, at in offsets.items()}
+    write_table(tmp_path / "xvector.scp", scp)
+    speakers = ["--spk_embeds", str(tmp_path / "xvector.scp")]
+    files = {k: str(v) for k, v in parts.files.items()}
+    names = ("train_config", "model_file", "tokenizer_config", "tokenizer_file")
+
+    cmd = ["--train_config", files["tokenizer_config"]]
+    cmd += ["--model_file", files["tokenizer_file"], *made]
+    cmd += ["--tokens", str(tmp_path / "tokens.txt")]
+    cmd += ["--output_dir", str(tmp_path / "copies")]
+    with pytest.raises(InputError, match="needs a speaker embedding of size 4"):
+        resynthesize.main(cmd)
+    resynthesize.main([*cmd, *speakers, "--batch_size", "2"])
+    chain = load_chain(
+        None,
+        vocoder_conf=dict(num_iters=1),
+        token2mel_config=tmp_path / "t2m/config.yaml",
+        token2mel_file=tmp_path / "t2m/model.pth",
+        token2mel_conf=dict(num_steps=2),
+    )
+    for utt, row in rows.items():
+        voice = torch.from_numpy(voices[utt])
+        seeds = [zlib.crc32(utt.encode())]
+        (sound,) = chain([row], seeds=seeds, spk_embeds=[voice])
+        (other,) = chain([row], seeds=seeds, spk_embeds=[voice.roll(1)])
+        wave = (sound.wave / max(1.0, sound.wave.abs().max())).numpy()
+        wav, _ = soundfile.read(tmp_path / "copies" / "wav" / f"{utt}.wav")
+        np.testing.assert_allclose(wav, wave, atol=2e-4)
+        assert not torch.allclose(sound.mel, other.mel, atol=1e-3)
+
+    cmd = [
+        word
+        for name in (*names, "duration_file")
+        for word in (f"--{name}", files[name])
+    ]
+    cmd += [*made, *speakers, "--data_dir", str(tmp_path), "--num_steps", "2"]
+    for size in ("1", "3"):
+        out = ["--output_dir", str(tmp_path / size), "--batch_size", size]
+        tts_inference.main([*cmd, *out])
+    for utt in texts:
+        alone, together = (
+            soundfile.read(tmp_path / size / "wav" / f"{utt}.wav")[0] for size in "13"
+        )
+        np.testing.assert_allclose(alone, together, atol=1e-3)

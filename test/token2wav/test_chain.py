@@ -71,7 +71,7 @@ def test_what_follows_a_prompt_is_returned_without_it():
     chain = TokenToWave(flow, Hum(), spk_embed := torch.ones(4))
     wave = np.sin(np.arange(16000 // 25 * 3) / 9).astype(np.float32)
     prompt = chain.prompt(np.array([4, 4, 6]), wave, 16000)
-    sounds = chain(TOKENS, prompt, seeds=[0, 0, 0])
+    sounds = chain(TOKENS, [prompt] * 3, seeds=[0, 0, 0])
     for ids, sound in zip(TOKENS, sounds):
         assert torch.equal(sound.wave, ids.repeat_interleave(2).float())
         # Frames of the prompt came before.
@@ -91,9 +91,34 @@ def test_a_mel_maker_without_prompts_gets_their_tokens_alone():
     chain = TokenToWave(flow, Hum())
     prompt = chain.prompt(np.array([4, 6]), np.zeros(0), 16000)
     assert prompt.mel is None
-    (sound,) = chain([torch.tensor([1])], prompt, seeds=[0])
+    (sound,) = chain([torch.tensor([1])], [prompt], seeds=[0])
     assert sound.wave.tolist() == [1.0, 1.0]
     assert flow.calls[-1]["prompt_mel"] is None
+
+
+@pytest.mark.parametrize("takes_prompts", [True, False])
+def test_each_goes_on_from_its_own_prompt(takes_prompts):
+    flow = Flow(takes_prompts)
+    chain = TokenToWave(flow, Hum())
+    wave = np.sin(np.arange(4000) / 9).astype(np.float32)
+    prompts = [chain.prompt(ids, wave, 24000) for ids in ([4], [4, 6, 1], [2, 2])]
+    seeds = [3, 4, 5]
+    for *row, sound in zip(TOKENS, prompts, seeds, chain(TOKENS, prompts, seeds)):
+        (alone,) = chain(*([value] for value in row))
+        assert torch.equal(sound.mel, alone.mel)
+        first = 2 * len(row[1].tokens)
+        frames = list(range(first, first + 2 * len(row[0])))
+        assert sound.mel[:, 0].tolist() == frames
+    with pytest.raises(ValueError):
+        chain(TOKENS, prompts[:2], seeds)
+
+
+def test_speakers_of_a_batch_go_before_that_of_the_chain():
+    flow = Flow()
+    chain = TokenToWave(flow, Hum(), torch.ones(4))
+    speakers = [torch.full((4,), float(i)) for i in range(3)]
+    chain(TOKENS, seeds=[0, 0, 0], spk_embeds=speakers)
+    assert flow.calls[-1]["spk_embed"] == speakers
 
 
 @pytest.mark.parametrize("length", [300, 1280, 2400])

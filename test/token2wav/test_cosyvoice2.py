@@ -272,8 +272,9 @@ def test_tokens_are_heard_in_the_voice_of_a_recording(package, tmp_path):
     assert embedding.shape == (1, 192)
     # Or in that of a prompt, whose tokens are taken as they are.
     other = chain.prompt(torch.tensor([1, 2]), tone(0.08), FS)
-    chain(tokens[:1], other, seeds=[0])
-    assert chain.cosyvoice.model.flow.calls[-1][0].tolist() == [[1, 2]]
+    chain(tokens, [chain.voice, other], seeds=[0, 0])
+    heard = [call[0].tolist() for call in chain.cosyvoice.model.flow.calls[-2:]]
+    assert heard == [[[3] * 50], [[1, 2]]]
 
 
 def test_without_a_voice_or_package(package, tmp_path, monkeypatch):
@@ -282,6 +283,8 @@ def test_without_a_voice_or_package(package, tmp_path, monkeypatch):
         InputError, match="in the voice of a recording; give prompt_wav"
     ):
         chain([torch.tensor([1])])
+    with pytest.raises(InputError, match="leave --spk_embeds out"):
+        chain([torch.tensor([1])], spk_embeds=[torch.ones(192)])
     with pytest.raises(InputError, match="nowhere: no such directory"):
         CosyVoice2TokenToWave.from_directory(tmp_path / "nowhere")
     with pytest.raises(InputError, match="not on cuda"):

@@ -111,3 +111,12 @@ def test_a_mel_frame_is_heard_in_its_own_place():
 def test_what_does_not_fit_the_hop_is_refused(kind, conf, message):
     with pytest.raises(InputError, match=message):
         generator(kind, **conf)
+
+
+def test_a_cpu_meets_few_lengths():
+    made, seen = generator("istft"), set()
+    made.input.register_forward_pre_hook(lambda _, args: seen.add(args[0].size(2)))
+    for frames in range(1, 17):
+        (wave,) = made.waves([torch.randn(frames, 8)])
+        assert len(wave) == 160 * frames
+    assert seen == {8, 16}

@@ -65,6 +65,7 @@ token2mel_config=     # trains flow matching from tokens to mels
 token2mel_args=       # further options of token2mel_train
 token2mel_tag=        # name of its directory; by default that of the config
 token2mel_model=valid.loss.ave.pth
+spk_embeds=           # speaker embeddings for it, e.g. dump/xvector, with <set>/xvector.scp
 vocoder_config=       # trains a vocoder on true mels
 vocoder_args=         # further options of vocoder_train
 vocoder_tag=          # name of its directory; by default that of the config
@@ -432,24 +433,25 @@ need_models() {
 stage_12() ( # in a shell of its own: the number of threads is for it alone
     config inference_config "${inference_config}"
     need_models
-    local set gpus=0 threads=$(($(nproc) / 2))
+    local set voices gpus=0 threads=$(($(nproc) / 2))
     [ "${gpu_inference}" = false ] || gpus=1
     # Two commands share the processors; each is mostly Griffin-Lim on one core.
     export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
     for set in "${eval_sets[@]}"; do
         whole 7 "${tokens}/${set}/tokens.sha256"
+        voices_of "${set}"
         ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
             ${python} -m espnet_fsqdiff.bin.resynthesize \
             --train_config "${tokenizer_files[0]}" --model_file "${tokenizer_files[1]}" \
             --inference_config "${inference_config}" "${chain_opts[@]}" \
-            --tokens "${tokens}/${set}/tokens.scp" \
+            --tokens "${tokens}/${set}/tokens.scp" "${voices[@]}" \
             --output_dir "${tokenizer_exp}/resynthesis/${set}" &
         local resynthesis=$!
         # shellcheck disable=SC2086
         ${decode_cmd} --gpu "${gpus}" "${inference_dir}/${set}/inference.log" \
             ${python} -m espnet_fsqdiff.bin.tts_inference \
             --config "${inference_config}" "${model_opts[@]}" "${chain_opts[@]}" \
-            --data_dir "${raw}/${set}" --tokens_dir "${tokens}/${set}" \
+            --data_dir "${raw}/${set}" --tokens_dir "${tokens}/${set}" "${voices[@]}" \
             --output_dir "${inference_dir}/${set}" --ngpu "${gpus}" ${inference_args}
         wait "${resynthesis}"
     done

@@ -1,8 +1,6 @@
 """Prompts for zero-shot speech: which recording goes before which utterance.
 
-Beside the four files of a data directory there are two more, with the same keys:
-`prompt_wav.scp` names the recording whose voice is to be taken, `prompt_text` says
-what is spoken in it.
+They become two more files of a data directory, see `data.datadir`.
 """
 
 from collections import defaultdict
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Sequence, Union
 
 from espnet_fsqdiff.data.corpora.utterances import Utterance
-from espnet_fsqdiff.data.datadir import write_table
+from espnet_fsqdiff.data.datadir import PROMPT_TEXT, PROMPT_WAV, write_table
 from espnet_fsqdiff.errors import InputError
 
 # The lengths that zero-shot systems are usually given, in seconds.
@@ -67,5 +65,5 @@ def _prompt(
 def write_prompts(folder: Union[str, Path], prompts: Mapping[str, Utterance]) -> None:
     """Write `prompt_wav.scp` and `prompt_text` of a data directory."""
     folder = Path(folder)
-    write_table(folder / "prompt_text", {u: p.text for u, p in prompts.items()})
-    write_table(folder / "prompt_wav.scp", {u: str(p.wav) for u, p in prompts.items()})
+    write_table(folder / PROMPT_TEXT, {u: p.text for u, p in prompts.items()})
+    write_table(folder / PROMPT_WAV, {u: str(p.wav) for u, p in prompts.items()})

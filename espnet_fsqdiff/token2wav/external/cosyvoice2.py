@@ -149,30 +149,37 @@ class CosyVoice2TokenToWave:
     def __call__(
         self,
         tokens: Sequence[Tokens],
-        prompt: Optional[CosyVoice2Prompt] = None,
+        prompts: Optional[Sequence[CosyVoice2Prompt]] = None,
         seeds: Optional[Sequence[int]] = None,
+        spk_embeds: Optional[Sequence[torch.Tensor]] = None,
     ) -> Sequence[Sound]:
         """The sound of several utterances, one after the other.
 
         Args:
             tokens: (T,) of each.
-            prompt: Voice to speak in; `voice` by default.
+            prompts: Voice of each to speak in; `voice` by default.
             seeds: Of the flow's noise, one for each.
+            spk_embeds: None: it makes its own of the voice.
 
         Returns:
             Mels (F, 80), natural logarithms, not base 10; and waves.
 
         Raises:
-            InputError: If there is no voice.
+            InputError: If there is no voice, or there are speaker embeddings.
         """
-        voice = self.voice if prompt is None else prompt
-        if voice is None:
+        if spk_embeds is not None:
+            raise InputError(
+                f"{NAME} makes speaker embeddings of its own; leave --spk_embeds out"
+            )
+        voices = [self.voice] * len(tokens) if prompts is None else prompts
+        if any(voice is None for voice in voices):
             raise InputError(
                 f"{NAME} speaks in the voice of a recording; give prompt_wav in "
                 "vocoder_conf, or a prompt"
             )
         seeds = [self.seed] * len(tokens) if seeds is None else seeds
-        return [self._speak(*row, voice) for row in zip(tokens, seeds, strict=True)]
+        rows = zip(tokens, seeds, voices, strict=True)
+        return [self._speak(*row) for row in rows]
 
     def _speak(self, tokens: Tokens, seed: int, voice: CosyVoice2Prompt) -> Sound:
         model = self.cosyvoice.model

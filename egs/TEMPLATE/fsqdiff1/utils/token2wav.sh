@@ -10,6 +10,7 @@ vocoder_exp=${expdir}/vocoder_${vocoder_tag}
 mels=${dumpdir}/mels/${token2mel_tag:-${tokenizer_tag}}
 tuned_exp=${vocoder_exp}_$(config_tag "${vocoder_finetune_config}")_${mels##*/}
 wave_fs=${wave_fs:-${fs}}
+spk_embeds=${spk_embeds%/}
 wave_raw=${raw}
 [ "${wave_fs}" = "${fs}" ] || wave_raw=${dumpdir}/raw_${wave_fs}
 
@@ -39,6 +40,19 @@ if [ ${#vocoder_files[@]} -gt 0 ]; then
         --vocoder_config "${vocoder_files[0]}" --vocoder_file "${vocoder_files[1]}"
     )
 fi
+
+voices_of() { # <set>... : of each the speaker embeddings, as an option, into voices
+    local set file
+    voices=()
+    if [ -z "${token2mel_config}" ] || [ -z "${spk_embeds}" ]; then return; fi
+    voices=(--spk_embeds)
+    for set in "$@"; do
+        file=${spk_embeds}/${set}/${spk_embeds##*/}.scp
+        [ -e "${file}" ] || die "--spk_embeds ${spk_embeds}: ${file} is missing; ESPnet's" \
+            "pyscripts/utils/extract_spk_embed.py makes it of ${raw}/${set}"
+        voices+=("${file}")
+    done
+}
 
 need_chain() { # stop if stage 11 has something to do first
     local file
@@ -113,7 +127,7 @@ format_waves() {
 train_token2mel() {
     need 6 "${tokenizer_files[0]}"
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
-    local split set opts=(
+    local split set voices opts=(
         --feats_extract_conf "fs=${wave_fs}" --tokenizer_config "${tokenizer_files[0]}"
         --config "${token2mel_config}"
     )
@@ -128,6 +142,11 @@ train_token2mel() {
             "${tokens}/${set}/tokens.scp,speech_token,kaldi_ark"
         )
         inputs+=("${wave_raw}/${set}/utt2num_samples" "${tokens}/${set}/tokens.txt")
+        voices_of "${set}"
+        [ ${#voices[@]} -eq 0 ] || opts+=(
+            "--${split}_data_path_and_name_and_type" "${voices[1]},spk_embed,kaldi_ark"
+        )
+        inputs+=("${voices[@]}")
     done
     once "${token2mel_stats}/train/feats_stats.npz" "${inputs[@]}" -- token2mel_statistics
     once "${token2mel_exp}/${token2mel_model}" "${inputs[@]}" -- token2mel_training
@@ -182,6 +201,9 @@ tune_vocoder() {
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     local made=("${tokenizer_files[@]}" "${token2mel_opts[@]}" "${inference_config}")
     made+=("${tokens}/${train_set}/tokens.txt" "${tokens}/${valid_set}/tokens.txt")
+    local voices
+    voices_of "${train_set}" "${valid_set}"
+    made+=("${voices[@]}")
     once "${mels}/${train_set}/mels.scp" "${made[@]}" -- generate_mels
     local split set opts inputs=(
         "${vocoder_finetune_config}" "${vocoder_finetune_args}" "${wave_fs}"
@@ -202,7 +224,7 @@ generate_mels() {
     local mel_opts=(
         --tokenizer_config "${tokenizer_files[0]}" --tokenizer_file "${tokenizer_files[1]}"
         "${token2mel_opts[@]}" --inference_config "${inference_config}"
-        --token_dirs "${tokens}/${train_set}" "${tokens}/${valid_set}"
+        --token_dirs "${tokens}/${train_set}" "${tokens}/${valid_set}" "${voices[@]}"
         --output_root "${mels}" --num_jobs "${nj}"
     )
     local threads=$(($(nproc) / nj))
