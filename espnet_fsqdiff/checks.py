@@ -7,10 +7,20 @@ from espnet_fsqdiff.errors import InputError
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     """Refuse a name that is not known."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise InputError(
             f"{name} {value!r} is unknown; choose one of {', '.join(known)}"
         )
+
+
+# More bring nothing and take hours.
+MAX_STEPS = 1000
+
+
+def check_steps(num_steps: int) -> None:
+    """Refuse numbers of sampling steps outside of [1, MAX_STEPS]."""
+    if not 1 <= num_steps <= MAX_STEPS:
+        raise InputError(f"num_steps is {num_steps}; give 1 to {MAX_STEPS}")
 
 
 def check_counts(**counts: Optional[int]) -> None:

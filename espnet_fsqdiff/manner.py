@@ -7,7 +7,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import check_types, hints_of, in_range
 from espnet_fsqdiff.prompting import Prompt
+
+# Those of texts and takes are added to it, and torch's have 64 bits.
+MAX_SEED = 2**62
+MAX_TAKES = 64
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,13 @@ class Manner:
     num_takes: int = 1
 
     def __post_init__(self):
-        if not 0 < self.speed < np.inf:
+        values = {"the speed": self.speed, "the seed": self.seed}
+        check_types("", {"the speed": float, "the seed": int}, values)
+        check_types("", dict(num_takes=int), dict(num_takes=self.num_takes))
+        if not self.speed > 0:
             raise InputError(f"the speed is {self.speed}; give a positive number")
-        if self.num_takes < 1:
-            raise InputError(f"num_takes is {self.num_takes}; give at least 1")
+        in_range("", "the seed", self.seed, -MAX_SEED, MAX_SEED)
+        in_range("", "num_takes", self.num_takes, 1, MAX_TAKES)
 
     def with_prompts(
         self, prompts: Optional[Sequence[Prompt]], size: int
@@ -82,7 +90,7 @@ def make_sampling(kind: type, options: Dict[str, Any]) -> Any:
     """An object of the dataclass `kind`.
 
     Raises:
-        InputError: If it has no such option.
+        InputError: If it has no such option, or one of another type or out of range.
     """
     known = [field.name for field in dataclasses.fields(kind)]
     for name in options:
@@ -91,4 +99,5 @@ def make_sampling(kind: type, options: Dict[str, Any]) -> Any:
                 f"{name} is no option of this model's sampling; it has "
                 f"{', '.join(known)}"
             )
+    check_types("", hints_of(kind), options)
     return kind(**options)

@@ -21,10 +21,10 @@ from espnet_fsqdiff.unpacking import (
     PathLike,
     digest,
     map_strings,
-    read_yaml,
     unpack,
     write_yaml,
 )
+from espnet_fsqdiff.yaml_files import read_yaml
 
 __all__ = ["PRECISIONS", "pack", "unpack"]
 

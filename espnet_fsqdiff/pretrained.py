@@ -15,10 +15,19 @@ from espnet_fsqdiff.chain_options import (
     VOCODER_OPTIONS,
 )
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.unpacking import check_unpacked, read_yaml, unpack
+from espnet_fsqdiff.unpacking import check_unpacked, unpack
+from espnet_fsqdiff.yaml_files import read_yaml
 
 CACHE_VARIABLE = "ESPNET_FSQDIFF_CACHE"
 MAX_CARD_BYTES = 2**20
+# Files without which a voice cannot speak, by role.
+NEEDED = (
+    "train_config",
+    "model_file",
+    "tokenizer_config",
+    "tokenizer_file",
+    "duration_file",
+)
 # Options of a pack's inference configuration that are no options of sampling.
 OPTIONS = (
     "vocoder",
@@ -98,20 +107,11 @@ def load_options(
                 f"{roles['inference_config']}: option {unknown[0]} is unknown; take "
                 "the version of this package that made the pack, or pack it again"
             )
-    files = {
-        role: roles[role]
-        for role in (
-            "train_config",
-            "model_file",
-            "tokenizer_config",
-            "tokenizer_file",
-            "duration_file",
-        )
-        if role in roles
-    }
+    for role in NEEDED:
+        if role not in roles:
+            raise InputError(f"{path_or_tag}: the pack has no {role}; pack it again")
+    files = {role: roles[role] for role in NEEDED}
     config = _with_chain(config, roles, options)
-    if "duration_file" not in files:
-        raise InputError(f"{path_or_tag}: the pack has no duration_file; pack it again")
     return {**config, **options, **files}
 
 
@@ -146,9 +146,9 @@ def find_files(path_or_tag: Union[str, Path]) -> Dict[str, str]:
         InputError: If there is no such voice or it is damaged.
     """
     path = Path(path_or_tag)
-    if path.is_dir():
+    if os.path.isdir(path):
         return check_unpacked(path)
-    if path.is_file():
+    if os.path.isfile(path):
         return unpack_once(path)
     in_box = {voice.name: voice.path for voice in voices()}
     if str(path_or_tag) in in_box:

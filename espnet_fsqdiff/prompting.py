@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from espnet_fsqdiff.alignment import ctc_align, frames_needed
-from espnet_fsqdiff.data.audio import read_audio
+from espnet_fsqdiff.data.audio import LEAST_RATE, MOST_RATE, read_audio
 from espnet_fsqdiff.duration import to_frames
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import check_types, in_range
 from espnet_fsqdiff.recognition import ctc_scores
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def make_prompt(
             "prompt_wav: this model was trained without prompts and cannot go on "
             "with one; leave it out, or train with loss_conf: prompt_prob above 0"
         )
+    check_types("", dict(prompt_text=Optional[str]), dict(prompt_text=text))
     if text is None or not text.strip():
         raise InputError("prompt_text is empty; write what is said in prompt_wav")
     name = "prompt_wav"
@@ -124,8 +126,9 @@ def make_prompt(
         wav, fs, _ = read_audio(wav, name)
     elif fs is None:
         raise InputError("prompt_wav: samples have no rate; give prompt_fs in Hz")
-    elif not fs > 0:
-        raise InputError(f"prompt_fs is {fs}; give the rate in Hz")
+    else:
+        check_types("", dict(prompt_fs=float), dict(prompt_fs=fs))
+        in_range("", "prompt_fs", fs, LEAST_RATE, MOST_RATE)
     tokenizer = synthesizer.tokenizer
     ids = synthesizer.encode(text, "prompt_text")
     found = tokenizer.encode_batch([wav], int(fs), [name], return_ctc=tokenizer.has_ctc)

@@ -1,6 +1,6 @@
 """Weights in files: read trusting nothing in them, and cut to what inference needs."""
 
-import pickle
+import mmap
 import zipfile
 from pathlib import Path
 from typing import Dict, Iterable, Tuple, Union
@@ -8,6 +8,7 @@ from typing import Dict, Iterable, Tuple, Union
 import torch
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import shown
 
 
 def check_sums(path: Union[str, Path]) -> None:
@@ -41,11 +42,13 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
         InputError: If the file is missing, broken, or holds more than tensors.
     """
     try:
+        _check_stored(model_file)
         check_sums(model_file)
         states = torch.load(model_file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{model_file} is missing; {make} first") from None
-    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError):
+    # Odd bytes lead torch to errors of many kinds.
+    except Exception:
         raise InputError(
             f"{model_file} cannot be read: it is cut off, damaged or holds more than "
             f"tensors; copy it, or remove it and {make} again"
@@ -55,6 +58,58 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
     return states
 
 
+def _check_stored(model_file: Union[str, Path]) -> None:
+    """Refuse a checkpoint that grows when it is read.
+
+    torch.save compresses nothing; and torch would make a bytearray of any size, of
+    which no state dict has need.
+    """
+    if zipfile.is_zipfile(model_file):
+        with zipfile.ZipFile(model_file) as z:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in z.infolist()):
+                raise ValueError("it is compressed")
+            pickles = [z.read(n) for n in z.namelist() if n.endswith("data.pkl")]
+            if any(_BYTEARRAY in content for content in pickles):
+                raise ValueError("it holds more than tensors")
+    else:
+        with open(model_file, "rb") as f:
+            with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                if content.find(_BYTEARRAY) >= 0:
+                    raise ValueError("it holds more than tensors")
+
+
+def check_weights(states: Dict[str, torch.Tensor], where: Union[str, Path]) -> None:
+    """Refuse what is no state dict of finite weights, each stored whole.
+
+    Raises:
+        InputError: Naming the first entry that is none.
+    """
+    for key, value in states.items():
+        fault = _fault_of(key, value)
+        if fault:
+            raise InputError(
+                f"{where}: {shown(key)} {fault}; give the weights of a trained model"
+            )
+
+
+def _fault_of(key: object, value: object) -> str:
+    """What is wrong with an entry of a state dict; "" if nothing."""
+    if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+        return "is no weight"
+    if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        return "is no plain tensor"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return "is not stored whole"
+    if value.is_floating_point() and value.dtype not in FLOATS or value.is_complex():
+        return f"is of type {value.dtype}"
+    if value.is_floating_point() and not torch.isfinite(value).all():
+        return "is not finite"
+    return ""
+
+
+_BYTEARRAY = b"bytearray"
+# Of weights.
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # What training steps, and its moving average, which is all that speaks.
 TRAINED, AVERAGED = "network.", "ema.network."
 # What only stands by while a vocoder is trained.

@@ -14,6 +14,7 @@ from espnet_fsqdiff.duration import AbsDuration, load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.manner import Manner, Plan, make_sampling, prompts_of
 from espnet_fsqdiff.onnx.backend import check_backend
+from espnet_fsqdiff.option_types import check_types
 from espnet_fsqdiff.prompting import Prompt
 from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text.reader import TextReader
@@ -71,6 +72,11 @@ class Synthesizer(TextReader):
                 f"the tokenizer has {tokenizer.num_codes} codes, the model "
                 f"{model.codebook.num_codes}; give the tokenizer it was trained with"
             )
+        check_types(
+            "",
+            {"the speed": float, "the seed": int, "compile": bool},
+            {"the speed": speed, "the seed": seed, "compile": compile},
+        )
         super().__init__(text_tokenizer, tokenizer.text_tokenizer, normalizer)
         self.model = model
         self.text_expansion = text_expansion
@@ -120,6 +126,7 @@ class Synthesizer(TextReader):
         Raises:
             InputError: If a file is missing or they do not belong together.
         """
+        from espnet_fsqdiff.tasks.building import model_of
         from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
         from espnet_fsqdiff.tasks.decoders import decoder_task
 
@@ -134,9 +141,11 @@ class Synthesizer(TextReader):
             sources = digests(model_file=model_file, tokenizer_file=tokenizer_file)
             use_onnx(model, tokenizer, lays_text, onnx_dir, sources)
         parts = {name: options.pop(name, None) for name in CHAIN_OPTIONS}
+        with model_of(train_config):
+            text_tokenizer = build_text_tokenizer(args)
         return cls(
             model,
-            build_text_tokenizer(args),
+            text_tokenizer,
             args.text_expansion,
             load_duration(duration_file, args.token_list),
             tokenizer,

@@ -8,12 +8,15 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.joining import Part
 from espnet_fsqdiff.kernel_cache import bound_kernel_cache
 from espnet_fsqdiff.manner import Manner, make_sampling
+from espnet_fsqdiff.option_types import check_types
 from espnet_fsqdiff.pretrained import Voice, default_onnx_dir, load_options, voices
 from espnet_fsqdiff.prompting import Wave, make_prompt
 from espnet_fsqdiff.reading import read_aloud, stream_aloud
 from espnet_fsqdiff.synthesis import Synthesizer
 
 __all__ = ["Text2Speech", "Voice", "voices"]
+
+_OWN = dict(batch_size=int, check_prompts=bool)
 
 
 class Text2Speech(Synthesizer):
@@ -31,6 +34,7 @@ class Text2Speech(Synthesizer):
 
     def __init__(self, *args, batch_size: int = 8, check_prompts: bool = True, **parts):
         super().__init__(*args, **parts)
+        check_types("", _OWN, dict(batch_size=batch_size, check_prompts=check_prompts))
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; give at least 1")
         self.batch_size = batch_size
@@ -66,9 +70,12 @@ class Text2Speech(Synthesizer):
         loaded = load_options(path_or_tag, options)
         if backend == "onnx" and onnx_dir is None:
             onnx_dir = default_onnx_dir(loaded)
-        return cls.from_files(
-            device=device, backend=backend, onnx_dir=onnx_dir, **loaded
-        )
+        try:
+            return cls.from_files(
+                device=device, backend=backend, onnx_dir=onnx_dir, **loaded
+            )
+        except InputError as e:
+            raise InputError(f"{path_or_tag}: {e}") from e
 
     def __call__(
         self,
@@ -173,6 +180,7 @@ class Text2Speech(Synthesizer):
         num_takes: Optional[int] = None,
     ) -> Manner:
         """The manner of speaking that a call asks for."""
+        check_types("", {"the speed": float}, {"the speed": speed})
         given = dict(
             num_steps=num_steps, guidance_scale=guidance_scale, temperature=temperature
         )

@@ -1,8 +1,11 @@
 """Speech tokens on disk: kaldiio ark/scp, text, counts and statistics."""
 
 import math
+import os
+import re
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional, Union
+from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Union
 
 import numpy as np
 
@@ -11,6 +14,11 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 
 PathLike = Union[str, Path]
+
+# Kaldi writes the bytes of each number before it.
+_INT_VECTOR = np.dtype([("width", "i1"), ("value", "<i4")])
+# Of an offset; no archive has more bytes.
+_DIGITS = re.compile("[0-9]{1,15}")
 
 
 def check_tokens(tokens: np.ndarray, num_codes: int, utt: str) -> None:
@@ -76,29 +84,49 @@ def read_tokens(
 
 
 def _read_scp(path: Path) -> Dict[str, np.ndarray]:
-    import kaldiio
-
     tokens = {}
-    for utt, entry in read_table(path).items():
-        try:
-            array = kaldiio.load_mat(entry)
-        except FileNotFoundError:
-            raise InputError(
-                f"{path}: {utt}: no archive {entry}; extract the tokens again (stage 7)"
-            ) from None
-        except Exception as e:  # kaldiio raises whatever the bytes lead it to
-            reason = " ".join(str(e).split()) or type(e).__name__
-            raise InputError(
-                f"{path}: {utt}: {entry} is damaged ({reason}); extract the tokens "
-                "again (stage 7)"
-            ) from e
-        if not isinstance(array, np.ndarray) or array.dtype != np.int32:
-            raise InputError(
-                f"{path}: {utt}: {entry} holds no int32 vector; extract the tokens "
-                "again (stage 7)"
-            )
-        tokens[utt] = array.astype(np.int64)
+    with ExitStack() as last:
+        opened, name = None, None
+        for utt, entry in read_table(path).items():
+            archive, _, offset = entry.rpartition(":")
+            if not os.path.isfile(archive) or not _DIGITS.fullmatch(offset):
+                raise InputError(
+                    f"{path}: {utt}: no archive {entry}; extract the tokens again "
+                    "(stage 7)"
+                )
+            try:
+                if archive != name:
+                    last.close()
+                    opened, name = last.enter_context(open(archive, "rb")), archive
+                tokens[utt] = _read_int_vector(opened, int(offset))
+            except (OSError, ValueError) as e:
+                raise InputError(
+                    f"{path}: {utt}: {entry} is damaged ({e}); extract the tokens "
+                    "again (stage 7)"
+                ) from e
     return tokens
+
+
+def _read_int_vector(archive: BinaryIO, offset: int) -> np.ndarray:
+    """An int32 vector of a Kaldi archive as int64 (T,).
+
+    kaldiio would also run the commands that an scp file names, and unpickle.
+
+    Raises:
+        ValueError: There is none, or not all of it.
+    """
+    archive.seek(offset)
+    head = archive.read(7)
+    if len(head) < 7 or head[:3] != b"\0B\4":
+        raise ValueError("no int32 vector is there")
+    size = int.from_bytes(head[3:], "little", signed=True)
+    left = os.fstat(archive.fileno()).st_size - archive.tell()
+    if not 0 <= _INT_VECTOR.itemsize * size <= left:
+        raise ValueError(f"it says that {size} numbers follow, which are not there")
+    row = np.frombuffer(archive.read(_INT_VECTOR.itemsize * size), _INT_VECTOR)
+    if (row["width"] != 4).any():
+        raise ValueError("no int32 vector is there")
+    return row["value"].astype(np.int64)
 
 
 def read_int_table(path: PathLike) -> Dict[str, np.ndarray]:
@@ -139,12 +167,11 @@ def read_counts(path: PathLike) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; extract the tokens (stage 7)")
-    rows: List[List[str]] = [
-        line.split() for line in path.read_text(encoding="utf-8").splitlines()
-    ]
     try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows: List[List[str]] = [line.split() for line in lines]
         table = np.array(rows, dtype=np.int64).reshape(-1, 2)
-    except ValueError:
+    except (ValueError, OverflowError):
         table = np.full((1, 2), -1)
     if (table[:, 0] != np.arange(len(table))).any() or (table[:, 1] < 0).any():
         raise InputError(

@@ -1,5 +1,6 @@
 """Packed voices unpacked: nothing in the archive is trusted, all of it is checked."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Container, Dict, List, Tuple, Union
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.yaml_files import MAX_BYTES, load_yaml, read_yaml
 
 PathLike = Union[str, Path]
 
@@ -17,7 +19,9 @@ FORMAT = "espnet_fsqdiff"
 FORMAT_VERSION = 1
 MAX_ENTRY_BYTES = 8 * 2**30
 MAX_ENTRIES = 1000
-MAX_YAML_BYTES = 64 * 2**20
+# Weights hardly shrink: what grows more is made to fill the disk.
+MAX_GROWTH = 50
+MAX_SMALL_BYTES = 64 * 2**20  # together, whatever the growth
 
 
 def digest(path: Path) -> str:
@@ -38,27 +42,6 @@ def map_strings(value: Any, change: Callable[[str, str], Any], key: str = "") ->
             return list(value)
         return [map_strings(v, change, key) for v in value]
     return change(key.lstrip("."), value) if isinstance(value, str) else value
-
-
-def read_yaml(path: Path) -> Dict[str, Any]:
-    """A file of options by name.
-
-    Raises:
-        InputError: It is none.
-    """
-    import yaml
-
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(
-            f"{path}: not yaml ({' '.join(str(e).split())}); correct it"
-        ) from e
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: not a configuration; give a yaml file of options")
-    return data
 
 
 def dump_yaml(data: Dict[str, Any]) -> bytes:
@@ -97,7 +80,7 @@ def unpack(
     if not archive.is_file():
         raise InputError(f"{archive}: no such file; give a packed model")
     try:
-        with zipfile.ZipFile(archive) as z:
+        with _opened(archive) as z:
             entries = _safe_entries(archive, z, max_entry_bytes)
             roles, yaml_files = _read_meta(archive, z, entries)
             outdir.parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +91,30 @@ def unpack(
                 for name in yaml_files:
                     _point_into(Path(tmp) / name, outdir, set(entries))
                 _move(Path(tmp), outdir, list(entries))
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as e:
-        raise InputError(
-            f"{archive}: not a whole zip file ({e}); fetch or pack it again"
-        ) from e
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as e:
+        # Places outside of the file, and names that are too long.
+        if isinstance(e, OSError) and e.errno not in (
+            errno.EINVAL,
+            errno.ENAMETOOLONG,
+        ):
+            raise
+        raise _not_whole(archive, e) from e
     return {role: str(outdir / name) for role, name in roles.items()}
+
+
+def _opened(archive: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(archive)
+    # A directory of odd bytes leads zipfile to errors of many kinds.
+    except Exception as e:
+        raise _not_whole(archive, e) from e
+
+
+def _not_whole(archive: Path, reason: Exception) -> InputError:
+    return InputError(
+        f"{archive}: not a whole zip file ({' '.join(str(reason).split())}); fetch or "
+        "pack it again"
+    )
 
 
 def _safe_entries(
@@ -124,7 +126,7 @@ def _safe_entries(
         name, reason = info.orig_filename, None
         kind = stat.S_IFMT(info.external_attr >> 16)
         parts = PurePosixPath(name).parts
-        if info.is_dir() and kind in (0, stat.S_IFDIR):
+        if name.endswith("/") and kind in (0, stat.S_IFDIR):
             continue
         if not parts or name.startswith("/") or any(c in name for c in "\\:\0"):
             reason = "is no relative path"
@@ -134,6 +136,8 @@ def _safe_entries(
             reason = "is a link or no plain file"
         elif info.file_size > max_entry_bytes:
             reason = f"has {info.file_size} bytes, more than {max_entry_bytes}"
+        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            reason = f"is compressed by method {info.compress_type}, not deflated"
         elif name in entries:
             reason = "is there twice"
         elif len(entries) >= MAX_ENTRIES:
@@ -143,6 +147,12 @@ def _safe_entries(
                 f"{archive}: entry {name!r} {reason}; do not use this archive"
             )
         entries[name] = info
+    total = sum(info.file_size for info in entries.values())
+    if total > max(MAX_SMALL_BYTES, MAX_GROWTH * archive.stat().st_size):
+        raise InputError(
+            f"{archive}: it would grow to {total} bytes, more than {MAX_GROWTH} times "
+            "its own size; do not use this archive"
+        )
     for name in entries:
         if any(str(p) in entries for p in PurePosixPath(name).parents):
             raise InputError(
@@ -155,16 +165,14 @@ def _read_meta(
     archive: Path, z: zipfile.ZipFile, entries: Dict[str, zipfile.ZipInfo]
 ) -> Tuple[Dict[str, str], List[str]]:
     """Names by role, and the names of the configurations."""
-    import yaml
-
     try:
-        if entries["meta.yaml"].file_size > MAX_YAML_BYTES:
+        if entries["meta.yaml"].file_size > MAX_BYTES:
             raise ValueError("meta.yaml is too large")
         yaml_files, files = _roles_in(z.read("meta.yaml"), entries)
         for name in yaml_files.values():
-            if entries[name].file_size > MAX_YAML_BYTES:
+            if entries[name].file_size > MAX_BYTES:
                 raise ValueError(f"{name} is too large")
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as e:
+    except (KeyError, TypeError, ValueError) as e:
         reason = " ".join(str(e).split())
         raise InputError(
             f"{archive}: no pack of this program (meta.yaml: {reason}); pack it with "
@@ -175,9 +183,7 @@ def _read_meta(
 
 def _roles_in(meta: bytes, names: Container[str]) -> Tuple[Dict, Dict]:
     """Configurations and other files by role, of the content of a meta.yaml."""
-    import yaml
-
-    content = yaml.safe_load(meta)
+    content = load_yaml(meta, "meta.yaml")
     yaml_files, files = dict(content["yaml_files"]), dict(content["files"])
     for name in [*yaml_files.values(), *files.values()]:
         if name not in names:
@@ -248,15 +254,13 @@ def check_unpacked(folder: PathLike) -> Dict[str, str]:
     Raises:
         InputError: It is none, or a file is missing or not what was packed.
     """
-    import yaml
-
     folder = Path(folder).absolute()
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     try:
         yaml_files, files = _roles_in((folder / "meta.yaml").read_bytes(), there)
         package = read_yaml(folder / files["package"])
         digests = dict(package["sha256"])
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as e:
+    except (OSError, KeyError, TypeError, ValueError) as e:
         reason = " ".join(str(e).split())
         raise InputError(
             f"{folder}: no unpacked voice ({reason}); give one, or its zip"

@@ -217,3 +217,12 @@ def test_text_longer_than_the_frames():
         to_frames(np.ones(3), 2)
     with pytest.raises(InputError, match="empty"):
         to_frames(np.array([]))
+
+
+@pytest.mark.parametrize("frames", [1e300, "1e400", None, "x", [], -1.0])
+def test_durations_of_years_are_refused(tmp_path, frames):
+    path = tmp_path / "duration.yaml"
+    data = dict(kind="table", version=1, token_list=["a"], frames={"a": frames})
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match="not a duration file|the text takes 1e.300"):
+        to_frames(load_duration(path).predict(np.array([0])))

@@ -222,6 +222,50 @@ def test_exchanged_weights_are_noticed(recipe, tmp_path):
         unpack(tmp_path / "m.zip", tmp_path / "out")
 
 
+def rewritten(archive, target, added=None, compression=zipfile.ZIP_STORED, **changed):
+    """A pack with an entry added or others changed."""
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, changed.get(name, old.read(name)))
+        if added is not None:
+            new.writestr(*added, compress_type=compression)
+    return target
+
+
+def test_a_pack_that_grows_is_not_unpacked(recipe, tmp_path):
+    bomb = ("bomb", bytes(100 * 2**20))
+    odd = rewritten(run_pack(), tmp_path / "m.zip", bomb, zipfile.ZIP_DEFLATED)
+    with pytest.raises(InputError, match="m.zip: it would grow to [0-9]+ bytes"):
+        unpack(odd, tmp_path / "out")
+    odd = rewritten(run_pack(), tmp_path / "m.zip", ("x", b"x"), zipfile.ZIP_BZIP2)
+    with pytest.raises(
+        InputError, match="'x' is compressed by method 12, not deflated"
+    ):
+        unpack(odd, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_no_file_can_have(recipe, tmp_path):
+    for name in ("n" * 300, "d/" * 3000 + "x"):
+        odd = rewritten(run_pack(), tmp_path / "m.zip", (name, b"x"))
+        with pytest.raises(InputError, match="m.zip: not a whole zip file"):
+            unpack(odd, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_of_odd_bytes(recipe, tmp_path):
+    whole = run_pack().read_bytes()
+    at = whole.rindex(b"PK\1\2")
+    for place in range(at, len(whole)):
+        odd = bytearray(whole)
+        odd[place] ^= 0xFF
+        (tmp_path / "m.zip").write_bytes(odd)
+        try:
+            unpack(tmp_path / "m.zip", tmp_path / "out")
+        except InputError as e:
+            assert "m.zip" in str(e)
+
+
 class FakeHub:
     """Stands for huggingface_hub.HfApi."""
 

@@ -202,6 +202,34 @@ def test_a_speed_that_is_none_is_refused(parts):
         speak(make(parts, speed=0), TEXTS[0], "utt_a")
 
 
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("speed", "fast", "speed is 'fast'; give a number"),
+        ("speed", 1e-300, "the text takes .* frames"),
+        ("seed", 1.5, "seed is 1.5; give a whole number"),
+        ("seed", 2**62 + 1, "seed is"),
+        ("num_steps", "4", "num_steps is '4'; give a whole number"),
+        ("num_steps", 10**7, "num_steps is 10000000; give 1 to 1000"),
+        ("guidance_scale", float("nan"), "guidance_scale is nan; give a number"),
+        ("temperature", [], r"temperature is \[\]; give a number"),
+        ("num_takes", 10**9, "num_takes is 1000000000; give 1 to 64"),
+    ],
+)
+def test_options_of_other_types_are_refused(parts, option, value, message):
+    tts = make(parts)
+    with pytest.raises(InputError, match=message):
+        tts(TEXTS[0], **{option: value})
+
+
+def test_a_model_of_too_large_weights_is_named(parts):
+    model = make_model()
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 1e38)
+    with pytest.raises(InputError, match="the model makes numbers that are not finite"):
+        speak(make({**parts, "model": model}), TEXTS[0], "utt_a")
+
+
 def test_a_tokenizer_with_other_codes_is_refused(parts):
     with pytest.raises(InputError, match="has 81 codes, the model 27"):
         make({**parts, "tokenizer": make_tokenizer((3, 3, 3, 3))})

@@ -102,3 +102,41 @@ def test_stats_in_bounds(counts):
     used = max(1, stats["used_codes"])
     assert 1 <= stats["perplexity"] <= used * (1 + 1e-9)
     assert stats["entropy_bits_per_second"] <= stats["bits_per_second"] + 1e-9
+
+
+def test_an_archive_runs_nothing(tmp_path):
+    scp = write_scp(tmp_path)
+    made = tmp_path / "made"
+    pickled = b"PKLcos\nmkdir\n(S'" + str(made).encode() + b"'\ntR."
+    (tmp_path / "x.ark").write_bytes(pickled)
+    entries = (f"{tmp_path}/x.ark:0", f"mkdir {made} |", f"|mkdir {made}", "-", "-:0")
+    for entry in entries:
+        scp.write_text(f"a {entry}\n")
+        with pytest.raises(InputError, match="a: .*(damaged|no archive)"):
+            read_tokens(scp)
+        assert not made.exists()
+
+
+@pytest.mark.parametrize("size", [-1, 3, 2**31 - 1])
+def test_an_archive_of_another_length_than_it_says(size, tmp_path):
+    row = b"".join(b"\4" + i.to_bytes(4, "little") for i in (5, 6))
+    head = b"\0B\4" + size.to_bytes(4, "little", signed=True)
+    (tmp_path / "x.ark").write_bytes(head + row)
+    (tmp_path / "a.scp").write_text(f"a {tmp_path}/x.ark:0\n")
+    with pytest.raises(InputError, match=f"{size} numbers follow, which are not there"):
+        read_tokens(tmp_path / "a.scp")
+
+
+@pytest.mark.parametrize("offset", ["", "-1", "1", "x", "1.0", "9" * 30, "0[0:1]"])
+def test_odd_offsets(offset, tmp_path):
+    write_ark(tmp_path / "x.ark", {"a": np.arange(3)})
+    (tmp_path / "a.scp").write_text(f"a {tmp_path}/x.ark:{offset}\n")
+    with pytest.raises(InputError, match="a.scp: a: .*(damaged|no archive)"):
+        read_tokens(tmp_path / "a.scp")
+
+
+def test_counts_of_odd_bytes(tmp_path):
+    for content in (b"\xff\n", b"0 " + b"9" * 30 + b"\n", b"0 " + b"9" * 5000):
+        (tmp_path / "counts.txt").write_bytes(content)
+        with pytest.raises(InputError, match="counts.txt: not lines"):
+            read_counts(tmp_path / "counts.txt")

@@ -61,7 +61,7 @@ def given_options(args: argparse.Namespace, names: Sequence[str]) -> Dict[str, A
     Raises:
         InputError: If there is no such file, or it is no yaml.
     """
-    from espnet_fsqdiff.unpacking import read_yaml
+    from espnet_fsqdiff.yaml_files import read_yaml
 
     config = {} if args.inference_config is None else read_yaml(args.inference_config)
     options = {name: getattr(args, name) for name in names}
@@ -80,7 +80,7 @@ def forget_others_options(args: argparse.Namespace) -> None:
     Args:
         args: Parsed by ESPnet's `config_argparse`; changed in place.
     """
-    from espnet_fsqdiff.unpacking import read_yaml
+    from espnet_fsqdiff.yaml_files import read_yaml
 
     config = {} if args.config is None else read_yaml(Path(args.config))
     of_config = config.get("vocoder_conf")

@@ -13,9 +13,7 @@ def cli(main: Callable[[], object]) -> None:
     try:
         main()
     except InputError as e:
-        # torch puts the traceback of a worker process before the message.
-        message = str(e).strip().splitlines()[-1]
-        _stop(message.removeprefix("espnet_fsqdiff.errors.InputError: "))
+        _stop(str(e))
     except OSError as e:
         if e.errno not in DISK_FAULTS:
             raise

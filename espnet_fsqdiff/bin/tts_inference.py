@@ -19,6 +19,7 @@ from espnet_fsqdiff.bin.chain_arguments import (
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
 from espnet_fsqdiff.espnet_check import require_espnet
+from espnet_fsqdiff.yaml_files import check_config
 
 
 def get_parser():
@@ -93,6 +94,7 @@ def get_parser():
 
 def main(cmd: Optional[List[str]] = None) -> None:
     """Synthesise, and measure the rollout where true tokens are given."""
+    check_config(cmd)
     args = get_parser().parse_args(cmd)
     forget_others_options(args)
     from tqdm import tqdm

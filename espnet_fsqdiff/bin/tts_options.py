@@ -50,11 +50,12 @@ def _number(kind: Callable, least: float, most: float = math.inf) -> Callable:
 
 def _mapping(text: str) -> Dict[str, Any]:
     """The type of an argument: options by name, in yaml."""
-    import yaml
+    from espnet_fsqdiff.errors import InputError
+    from espnet_fsqdiff.yaml_files import load_yaml
 
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = load_yaml(text, "option")
+    except InputError:
         value = None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(

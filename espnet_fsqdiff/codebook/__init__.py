@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from espnet_fsqdiff.checks import check_choice
 from espnet_fsqdiff.codebook.base import Codebook, FSQCodebook
 from espnet_fsqdiff.codebook.learned import LearnedCodebook
 from espnet_fsqdiff.codebook.rvq import RVQCodebook
@@ -13,6 +14,7 @@ from espnet_fsqdiff.codebook.tables import (
     RandomCodebook,
     TableCodebook,
 )
+from espnet_fsqdiff.option_types import check_options
 
 CODEBOOKS = {
     "fsq": FSQCodebook,
@@ -31,10 +33,14 @@ def build_codebook(name: str, **conf: Any) -> Codebook:
 
     `levels`, which the recipes' configurations give, mean nothing to `rvq` and are
     left out there, so that `--codebook rvq` goes with any of them.
+
+    Raises:
+        InputError: There is none of that name, or it has no such option.
     """
+    check_choice("codebook", name, CODEBOOKS)
     if name == "rvq":
         conf.pop("levels", None)
-    return CODEBOOKS[name](**conf)
+    return CODEBOOKS[name](**check_options("codebook_conf", CODEBOOKS[name], conf))
 
 
 __all__ = [

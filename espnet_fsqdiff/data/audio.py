@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import struct
 from pathlib import Path
 from typing import Any, Callable, Optional, Set, Tuple, Union
@@ -12,6 +13,9 @@ from espnet_fsqdiff.errors import InputError
 
 # Below this peak (about three steps of 16-bit samples) nothing was recorded.
 SILENCE_PEAK = 1e-4
+# Rates of recordings in Hz; others would make short files long, or long filters.
+LEAST_RATE, MOST_RATE = 1000, 384_000
+BLOCK = 2**20  # samples read at once
 
 
 class Notices:
@@ -55,32 +59,48 @@ def read_audio(path: Union[str, Path], utt: str) -> Tuple[np.ndarray, int, int]:
         Hz, and the number of channels in the file.
 
     Raises:
-        InputError: The file is missing, unreadable, cut short, empty, silent or
-            has samples that are not numbers.
+        InputError: The file is missing, unreadable, cut short, empty, silent, of an
+            odd rate or has samples that are not numbers.
     """
     import soundfile
 
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{utt}: no audio file {path}; correct wav.scp")
     try:
         with soundfile.SoundFile(str(path)) as f:
             promised, rate, channels = len(f), f.samplerate, f.channels
-            wave = f.read(dtype="float32", always_2d=True)
+            mono = _read_mono(f)
     except (soundfile.SoundFileError, RuntimeError) as e:
         reason = str(e).replace("\n", " ")
         raise InputError(
             f"{utt}: {path} is damaged or no audio ({reason}); replace the file or "
             "remove the utterance"
         ) from None
-    if len(wave) < promised or _riff_cut_short(path):
+    if not LEAST_RATE <= rate <= MOST_RATE:
         raise InputError(
-            f"{utt}: {path} is cut short ({len(wave)} samples are there); replace the "
+            f"{utt}: {path} is at {rate} Hz; give recordings of {LEAST_RATE} to "
+            f"{MOST_RATE} Hz"
+        )
+    if len(mono) < promised or _riff_cut_short(path):
+        raise InputError(
+            f"{utt}: {path} is cut short ({len(mono)} samples are there); replace the "
             "file or remove the utterance"
         )
-    mono = wave[:, 0] if channels == 1 else wave.mean(axis=1)
     check_wave(mono, utt, str(path))
     return mono, rate, channels
+
+
+def _read_mono(file: Any) -> np.ndarray:
+    """All samples of an open file (n,), the mean of its channels.
+
+    In blocks: a damaged header may promise more than memory holds.
+    """
+    size = max(1, BLOCK // file.channels)
+    blocks = []
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        blocks.append(block[:, 0] if file.channels == 1 else block.mean(axis=1))
+    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 
 def check_wave(wave: np.ndarray, utt: str, where: str = "audio") -> None:
@@ -119,7 +139,12 @@ def mono_wave(wave: Any, utt: str) -> np.ndarray:
     Raises:
         InputError: If it has several channels, or see `check_wave`.
     """
-    wave = np.asarray(wave, dtype=np.float32)
+    try:
+        wave = np.asarray(wave, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{utt}: its wave is a {type(wave).__name__}; give samples (L,)"
+        ) from None
     if wave.ndim != 1:
         raise InputError(f"{utt}: its wave has shape {wave.shape}; give one channel")
     check_wave(wave, utt, "its wave")
@@ -127,7 +152,16 @@ def mono_wave(wave: Any, utt: str) -> np.ndarray:
 
 
 def resample(wave: np.ndarray, rate: int, fs: int) -> np.ndarray:
-    """Resample `(n,)` from `rate` to `fs` Hz with a polyphase filter."""
+    """Resample `(n,)` from `rate` to `fs` Hz with a polyphase filter.
+
+    Raises:
+        InputError: A rate is outside of `LEAST_RATE` to `MOST_RATE`.
+    """
+    for given in (rate, fs):
+        if not LEAST_RATE <= given <= MOST_RATE:
+            raise InputError(
+                f"audio at {given} Hz; give recordings of {LEAST_RATE} to {MOST_RATE} Hz"
+            )
     if rate == fs:
         return wave
     from scipy.signal import resample_poly

@@ -4,6 +4,7 @@ Two more files may be there, both or neither: `prompt_wav.scp` names for each ut
 the recording whose voice is to be taken, `prompt_text` says what is spoken in it.
 """
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 
 PROMPT_WAV, PROMPT_TEXT = "prompt_wav.scp", "prompt_text"
+# File systems take names of 255 bytes; suffixes are put behind ids.
+MAX_ID_BYTES = 200
 
 
 def read_table(path: Union[str, Path]) -> Dict[str, str]:
@@ -26,8 +29,8 @@ def read_table(path: Union[str, Path]) -> Dict[str, str]:
         key alone is "".
 
     Raises:
-        InputError: The file is missing, is not UTF-8, has an empty line or a
-            key twice, or is not sorted.
+        InputError: The file is missing, is not UTF-8, has an empty line, a key
+            twice or of characters that cannot be shown, or is not sorted.
     """
     path = Path(path)
     table: Dict[str, str] = {}
@@ -38,8 +41,12 @@ def read_table(path: Union[str, Path]) -> Dict[str, str]:
         raise InputError(
             f"{path}: no such file; run the stage that makes it (1: data, 2: audio)"
         ) from None
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror}); mend it") from None
     except UnicodeDecodeError as e:
         raise InputError(f"{path}: not UTF-8 (byte {e.start}); convert it") from None
+    if lines[0].startswith("\ufeff"):
+        raise InputError(f"{path}: begins with a byte order mark; remove these 3 bytes")
     if lines and lines[-1] == "":
         lines.pop()
     for number, line in enumerate(lines, 1):
@@ -47,6 +54,8 @@ def read_table(path: Union[str, Path]) -> Dict[str, str]:
         if not fields:
             raise InputError(f"{path}:{number}: empty line; remove it")
         key = fields[0]
+        if not key.isprintable():
+            raise InputError(f"{path}:{number}: {key!r} is no utterance id; correct it")
         if key in table:
             raise InputError(
                 f"{path}:{number}: utterance {key} is there twice; keep one line of it"
@@ -246,6 +255,16 @@ def _check_speakers(
 
 
 def _check_audio_name(file: Path, utt: str, name: str, check_audio: bool) -> None:
+    if len(utt.encode()) > MAX_ID_BYTES:
+        raise InputError(
+            f"{file}: utterance id {utt[:60]}... is longer than {MAX_ID_BYTES} "
+            "bytes, but ids become file names; rename it"
+        )
+    if "/" in utt:
+        raise InputError(
+            f"{file}: utterance id {utt} has a slash, but ids become file "
+            "names; rename it"
+        )
     if not name:
         raise InputError(f"{file}: no audio file for utterance {utt}; name it")
     if name.endswith("|"):
@@ -253,7 +272,7 @@ def _check_audio_name(file: Path, utt: str, name: str, check_audio: bool) -> Non
             f"{file}: utterance {utt} is a command ({name}); run it and name "
             "the file it makes"
         )
-    if check_audio and not Path(name).is_file():
+    if check_audio and not os.path.isfile(name):
         raise InputError(
             f"{file}: utterance {utt} names {name}, which does not exist; "
             "correct the path (relative paths start at the recipe directory)"

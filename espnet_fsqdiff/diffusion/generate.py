@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
-from espnet_fsqdiff.checks import check_choice, check_counts
+from espnet_fsqdiff.checks import check_choice, check_counts, check_steps
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
 from espnet_fsqdiff.diffusion.parts import map_at_once, sample_in_parts, workers_on
@@ -80,9 +80,8 @@ class Sampling:
                 f"sampler_conf: {self.sampler} has no {', '.join(unknown)}; it has "
                 f"{', '.join(sorted(own)) or 'no options'}"
             )
-        check_counts(
-            num_steps=self.num_steps, max_frames=self.max_frames, workers=self.workers
-        )
+        check_steps(self.num_steps)
+        check_counts(max_frames=self.max_frames, workers=self.workers)
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}; give more than 0")
         low, high = self.guidance_interval
@@ -207,7 +206,8 @@ def generate(
     Raises:
         InputError: If a prompt is longer than its utterance, durations do not
             add up, a text without durations is longer than its frames, `times` is
-            missing for an information grid, or the network has no such precision.
+            missing for an information grid, the network has no such precision, or
+            its estimates are not finite.
     """
     device = next(network.parameters()).device
     size = len(text)
@@ -310,6 +310,11 @@ def _generate(
         if sampling.sampler == "hard_rounding":
             conf = {"nearest": lambda y: codebook.embed(codebook.nearest(y)), **conf}
         x = SAMPLERS[sampling.sampler](denoiser, x, times.cpu(), schedule, **conf)
+    if not torch.isfinite(x[mask]).all():
+        raise InputError(
+            "the model makes numbers that are not finite; check its weights, or sample "
+            "in float32"
+        )
     tokens = codebook.nearest(x)
     return [
         tokens[i, p:n].cpu()

@@ -5,6 +5,7 @@ mean per symbol. `ContextDuration` sees the neighbours of a symbol too; it is
 fitted on an alignment.
 """
 
+import os
 from pathlib import Path
 from typing import Optional, Sequence, Union
 
@@ -19,6 +20,7 @@ from espnet_fsqdiff.duration.context import ContextDuration
 from espnet_fsqdiff.duration.frames import to_frames
 from espnet_fsqdiff.duration.table import DurationTable
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.yaml_files import read_yaml
 
 __all__ = [
     "KAPPA_RANGE",
@@ -49,20 +51,17 @@ def load_duration(
         InputError: The file is missing, is no duration file, or lacks a symbol
             of `token_list`.
     """
-    import yaml
-
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; fit_duration (stage 8) makes it")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        with open(path, encoding="utf-8") as f:
-            data = yaml.load(f, Loader=loader)
+        data = read_yaml(path)
         if data["version"] != FORMAT_VERSION:
             raise ValueError(f"version {data['version']}, not {FORMAT_VERSION}")
         own = [str(s) for s in data["token_list"]]
         model = duration_kinds[data["kind"]].from_dict(data, own)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as e:
+    # What odd values lead to, such as a list in place of a number.
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
         reason = " ".join(f"{type(e).__name__}: {e}".split())
         raise InputError(
             f"{path}: not a duration file ({reason}); make it again with fit_duration"

@@ -6,6 +6,8 @@ import numpy as np
 
 from espnet_fsqdiff.errors import InputError
 
+MAX_FRAMES = 2**31  # years of speech
+
 
 def to_frames(
     durations: np.ndarray,
@@ -28,8 +30,8 @@ def to_frames(
         Frames (S,), int64, their sum exactly the total.
 
     Raises:
-        InputError: The text is empty, has more symbols than `total` frames, or
-            the speed is not positive.
+        InputError: The text is empty, has more symbols than `total` frames, takes
+            more than `MAX_FRAMES`, or the speed is not positive.
     """
     durations = np.asarray(durations, dtype=np.float64)
     S = len(durations)
@@ -38,6 +40,11 @@ def to_frames(
     if not speed > 0:
         raise InputError(f"the speed is {speed}; give a positive number")
     if total is None:
+        if not durations.sum() / speed < MAX_FRAMES:
+            raise InputError(
+                f"the text takes {durations.sum() / speed:.3g} frames; raise the "
+                "speed, or correct the durations"
+            )
         total = max(int(round(durations.sum() / speed)), S * min_frames)
     if total < S and min_frames > 0:
         raise InputError(

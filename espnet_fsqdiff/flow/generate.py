@@ -5,7 +5,7 @@ from typing import List, Optional, Sequence
 
 import torch
 
-from espnet_fsqdiff.checks import check_choice, check_counts
+from espnet_fsqdiff.checks import check_choice, check_counts, check_steps
 from espnet_fsqdiff.diffusion.generate import PRECISIONS
 from espnet_fsqdiff.diffusion.parts import map_at_once, sample_in_parts, workers_on
 from espnet_fsqdiff.errors import InputError
@@ -53,9 +53,8 @@ class FlowSampling:
             ("precision", PRECISIONS),
         ):
             check_choice(name, getattr(self, name), known)
-        check_counts(
-            num_steps=self.num_steps, max_frames=self.max_frames, workers=self.workers
-        )
+        check_steps(self.num_steps)
+        check_counts(max_frames=self.max_frames, workers=self.workers)
         if not self.temperature >= 0:
             raise InputError(f"temperature is {self.temperature}; give 0 or more")
 

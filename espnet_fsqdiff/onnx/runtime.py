@@ -216,7 +216,7 @@ def load_graphs(
 
 
 def _read_manifest(path: Path) -> Dict[str, Any]:
-    from espnet_fsqdiff.unpacking import read_yaml
+    from espnet_fsqdiff.yaml_files import read_yaml
 
     if not path.is_file():
         raise InputError(f"{path} is missing; export the voice first ({COMMAND})")

@@ -30,6 +30,7 @@ from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import HEADS
 from espnet_fsqdiff.nets.precision import cpu_autocast
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
+from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.common import (
     AveragedModel,
     FollowedBuilder,
@@ -360,23 +361,20 @@ class CDCDBuilder(FollowedBuilder):
     def build_model(cls, args: argparse.Namespace) -> ESPnetCDCDModel:
         args.token_list = token_list_of(args)
         codebook = cls.build_codebook(args)
-        text_encoder_class = text_encoder_choices.get_class(args.text_encoder)
-        text_encoder = text_encoder_class(
-            vocab_size=len(args.token_list), **args.text_encoder_conf
+        text_encoder = make_part(
+            text_encoder_choices, args, vocab_size=len(args.token_list)
         )
-        backbone = backbone_choices.get_class(args.backbone)(
-            latent_dim=codebook.dim, text_dim=text_encoder.dim, **args.backbone_conf
+        backbone = make_part(
+            backbone_choices, args, latent_dim=codebook.dim, text_dim=text_encoder.dim
         )
-        head = head_choices.get_class(args.head)(
-            dim=backbone.output_size(), codebook=codebook, **args.head_conf
+        head = make_part(
+            head_choices, args, dim=backbone.output_size(), codebook=codebook
         )
-        schedule = schedule_choices.get_class(args.schedule)(**args.schedule_conf)
-        loss_class = loss_choices.get_class(args.loss)
-        loss = loss_class(schedule=schedule, **args.loss_conf)
+        schedule = make_part(schedule_choices, args)
+        loss = make_part(loss_choices, args, schedule=schedule)
         logging.info(f"{len(args.token_list)} symbols, {codebook.num_codes} codes")
-        return ESPnetCDCDModel(
-            CDCDNetwork(text_encoder, backbone, head), loss, **args.model_conf
-        )
+        network = CDCDNetwork(text_encoder, backbone, head)
+        return make_model(ESPnetCDCDModel, args, network, loss)
 
     @classmethod
     def build_codebook(cls, args: argparse.Namespace) -> Codebook:

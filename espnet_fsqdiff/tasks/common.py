@@ -1,28 +1,32 @@
 """What the package's ESPnet tasks share: text options, model files, preprocessing."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
-import yaml
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_fsqdiff.data.audio import check_wave
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.states import completed, read_states
+from espnet_fsqdiff.states import check_weights, completed, read_states
+from espnet_fsqdiff.tasks.building import model_of
 from espnet_fsqdiff.text.tokenizer import (
     TextTokenizer,
     check_token_list,
     read_token_list,
 )
 from espnet_fsqdiff.text_to_token import TextToToken
+from espnet_fsqdiff.yaml_files import read_yaml
 
 States = Dict[str, torch.Tensor]
 
-_CONFIG_MEND = "copy it or run its training stage again, which writes it"
+# What a model may have that its checkpoint has not, such as the part of a vocoder's
+# that only trains it.
+MORE_WEIGHTS = 1_000_000
 
 
 class FollowedModel(AbsESPnetModel):
@@ -189,40 +193,50 @@ def load_model(
         InputError: If a file is missing or does not fit.
     """
     config = read_config(config_file)
-    args = argparse.Namespace(**config)
-    try:
+    args = Options(config_file, config)
+    states = read_states(model_file, "train the model")
+    check_weights(states, model_file)
+    # Half of a model may be left out of its file, see `states.for_inference`.
+    max_weights = 2 * sum(weight.numel() for weight in states.values()) + MORE_WEIGHTS
+    with model_of(config_file, max_weights):
         model = task.build_model(args)
-    except AttributeError as e:
-        option = getattr(e, "name", None)
-        if option in config or getattr(e, "obj", None) is not args:
-            raise
-        raise InputError(
-            f"{config_file} has no {option}; it was written by another version: "
-            "use that one, or train the model again"
-        ) from None
     expected = model.state_dict()
-    states = select(read_states(model_file, "train the model"))
-    states = completed(states, expected)
+    states = completed(select(states), expected)
     check_keys(states, expected, model_file)
     model.load_state_dict(states)
     return model.to(device).eval(), args
 
 
-def read_config(config_file: Union[str, Path]) -> Dict[str, Any]:
-    """A training configuration as ESPnet saved it."""
-    try:
-        with open(config_file, encoding="utf-8") as f:
-            config = yaml.safe_load(f)
-    except FileNotFoundError:
-        raise InputError(f"{config_file} is missing; train the model first") from None
-    except yaml.YAMLError as e:
-        reason = str(e).splitlines()[0]
+class Options(argparse.Namespace):
+    """Options of a configuration file, which may lack some.
+
+    Args:
+        where: The file, for messages.
+        config: Its options.
+    """
+
+    def __init__(self, where: Union[str, Path], config: Dict[str, Any]):
+        super().__init__(**config)
+        self._where = where
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         raise InputError(
-            f"{config_file} is not yaml ({reason}); {_CONFIG_MEND}"
-        ) from None
-    if not isinstance(config, dict):
-        raise InputError(f"{config_file} is no training configuration; {_CONFIG_MEND}")
-    return config
+            f"{self._where} has no {name}; it was written by another version: use that "
+            "one, or train the model again"
+        )
+
+
+def read_config(config_file: Union[str, Path]) -> Dict[str, Any]:
+    """A training configuration as ESPnet saved it.
+
+    Raises:
+        InputError: If it is missing, or none.
+    """
+    if not os.path.exists(config_file):
+        raise InputError(f"{config_file} is missing; train the model first")
+    return read_yaml(config_file)
 
 
 def check_keys(

@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
@@ -19,7 +19,9 @@ from espnet2.utils.types import str_or_none
 from espnet_fsqdiff.fsq import FSQ, code_usage
 from espnet_fsqdiff.nets.masks import length_mask
 from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.option_types import check_types
 from espnet_fsqdiff.rvq import ResidualVQ
+from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.common import (
     Preprocessor,
     add_text_arguments,
@@ -28,6 +30,7 @@ from espnet_fsqdiff.tasks.common import (
 )
 from espnet_fsqdiff.tasks.lazy import task_of
 from espnet_fsqdiff.tasks.mels import (
+    build_feats_extract,
     feats_extract_choices,
     frames_of_token,
     read_mel_stats,
@@ -57,6 +60,18 @@ recognizer_choices = ClassChoices(
 )
 specaug_choices = ClassChoices(
     "specaug", classes=dict(specaug=SpecAug), default=None, optional=True
+)
+
+
+NUMBERS = dict(
+    token_rate=float,
+    mel_weight=float,
+    ctc_weight=float,
+    usage_weight=float,
+    mel_scales=Sequence[int],
+    match_variance=float,
+    shift_frames=int,
+    stretch=float,
 )
 
 
@@ -197,33 +212,31 @@ class FSQTokenizerBuilder:
         # The lists and figures themselves go into the saved configuration and
         # the model, so that both can be moved.
         args.token_list = token_list_of(args)
-        feats_extract_class = feats_extract_choices.get_class(args.feats_extract)
-        feats_extract = feats_extract_class(**args.feats_extract_conf)
+        values = {name: getattr(args, name) for name in NUMBERS}
+        check_types("", NUMBERS, values)
+        feats_extract = build_feats_extract(args)
         frames_per_token = frames_of_token(
             feats_extract.get_parameters(), args.token_rate
         )
 
         stacked = feats_extract.output_size() * frames_per_token
-        encoder_class = encoder_choices.get_class(args.encoder)
-        encoder = encoder_class(input_size=stacked, **args.encoder_conf)
-        quantizer = quantizer_choices.get_class(args.quantizer)(**args.quantizer_conf)
+        encoder = make_part(encoder_choices, args, input_size=stacked)
+        quantizer = make_part(quantizer_choices, args)
         decoder = recognizer = None
         if args.mel_weight > 0:
-            decoder_class = decoder_choices.get_class(args.decoder)
-            decoder = decoder_class(
-                input_size=quantizer.dim, output_size=stacked, **args.decoder_conf
+            decoder = make_part(
+                decoder_choices, args, input_size=quantizer.dim, output_size=stacked
             )
         if args.ctc_weight > 0:
-            recognizer_class = recognizer_choices.get_class(args.recognizer)
-            recognizer = recognizer_class(
+            recognizer = make_part(
+                recognizer_choices,
+                args,
                 input_size=quantizer.dim,
                 output_size=len(args.token_list) + 1,
-                **args.recognizer_conf,
             )
         specaug = None
         if args.specaug is not None:
-            specaug_class = specaug_choices.get_class(args.specaug)
-            specaug = specaug_class(**args.specaug_conf)
+            specaug = make_part(specaug_choices, args)
         augment = MelAugment(args.shift_frames, args.stretch, specaug)
         tokenizer = SpeechTokenizerModel(
             feats_extract,
@@ -243,7 +256,7 @@ class FSQTokenizerBuilder:
             tokenizer.set_mel_statistics(*read_mel_stats(args.mel_stats_file))
             args.mel_stats_file = None
         logging.info(f"{quantizer.num_codes} codes at {args.token_rate} Hz")
-        return ESPnetFSQTokenizerModel(tokenizer, **args.model_conf)
+        return make_model(ESPnetFSQTokenizerModel, args, tokenizer)
 
 
 __getattr__ = task_of(__name__, "FSQTokenizerTask", FSQTokenizerBuilder)

@@ -10,7 +10,9 @@ from torch.multiprocessing.spawn import ProcessExitedException
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import writing_to
+from espnet_fsqdiff.tasks.building import check_optimizers
 from espnet_fsqdiff.tasks.interruption import STOPPED, passed_to_children
+from espnet_fsqdiff.yaml_files import check_config
 
 # Of collected statistics, what is written last: it says that they are whole.
 LAST = "valid/stats_keys"
@@ -48,6 +50,7 @@ class Launch:
         their status if these stopped them.
         """
         if args is None:
+            check_config(cmd)
             args = cls.get_parser().parse_args(cmd)
         launches = args.multiprocessing_distributed and args.ngpu > 1
         with passed_to_children() if launches else nullcontext():
@@ -72,7 +75,8 @@ class Launch:
         epoch only.
 
         Raises:
-            InputError: If one of them is asked for.
+            InputError: If one of them is asked for, or an optimizer or scheduler that
+                cannot be.
         """
         if args.use_deepspeed:
             raise InputError(
@@ -84,4 +88,5 @@ class Launch:
                 "sharded_ddp: the optimizer's shards are not saved inside an epoch; "
                 f"{INSTEAD}"
             )
+        check_optimizers(args, cls.num_optimizers)
         super().check_required_command_args(args)

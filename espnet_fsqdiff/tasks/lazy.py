@@ -29,14 +29,25 @@ def task_of(
         from espnet2.tasks.abs_task import AbsTask
 
         from espnet_fsqdiff.tasks import trainer as trainers
+        from espnet_fsqdiff.tasks.building import model_of
         from espnet_fsqdiff.tasks.data_types import name_faults
         from espnet_fsqdiff.tasks.launch import Launch
 
         name_faults()
+
+        def from_options(make: Callable) -> classmethod:
+            def made(cls, args, *others, **named):
+                with model_of(vars(args).get("config") or "the options"):
+                    return make.__func__(cls, args, *others, **named)
+
+            return classmethod(made)
+
         entries = {
             "__module__": module,
             "__doc__": builder.__doc__,
             "trainer": getattr(trainers, trainer),
+            "build_model": from_options(builder.build_model),
+            "build_preprocess_fn": from_options(builder.build_preprocess_fn),
         }
         task = type(AbsTask)(name, (builder, Launch, AbsTask), entries)
         # Found there from now on, also by pickle in the processes of a training.

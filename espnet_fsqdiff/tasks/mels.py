@@ -1,5 +1,6 @@
 """What tasks that make mels share: the mel options, token rate, statistics."""
 
+import argparse
 from typing import Any, Dict, Tuple
 
 import numpy as np
@@ -9,6 +10,8 @@ from espnet2.tts.feats_extract.abs_feats_extract import AbsFeatsExtract
 from espnet2.tts.feats_extract.log_mel_fbank import LogMelFbank
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import check_options, shown
+from espnet_fsqdiff.tasks.building import make_part
 
 feats_extract_choices = ClassChoices(
     "feats_extract",
@@ -16,6 +19,26 @@ feats_extract_choices = ClassChoices(
     type_check=AbsFeatsExtract,
     default="log_mel_fbank",
 )
+
+
+# Larger ones are no mels of speech, and take memory.
+MAX_FFT, MAX_MELS = 65536, 1024
+
+
+def build_feats_extract(args: argparse.Namespace) -> LogMelFbank:
+    """What makes the mels.
+
+    Raises:
+        InputError: If its options are none of its, or it would be too large.
+    """
+    conf = check_options("feats_extract_conf", LogMelFbank, args.feats_extract_conf)
+    for name, most in (("n_fft", MAX_FFT), ("n_mels", MAX_MELS)):
+        size = conf.get(name)
+        if isinstance(size, int) and size > most:
+            raise InputError(
+                f"feats_extract_conf: {name} is {shown(size)}; give at most {most}"
+            )
+    return make_part(feats_extract_choices, args)
 
 
 def frames_of_token(parameters: Dict[str, Any], token_rate: float) -> int:

@@ -27,6 +27,7 @@ from espnet_fsqdiff.flow.pairing import check_pair, pair, reflected
 from espnet_fsqdiff.nets.adaptive_convnext import AdaptiveConvNeXt
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.cdcd import CDCDBuilder, codebook_choices
 from espnet_fsqdiff.tasks.common import (
     FollowedBuilder,
@@ -37,6 +38,7 @@ from espnet_fsqdiff.tasks.common import (
 )
 from espnet_fsqdiff.tasks.lazy import task_of
 from espnet_fsqdiff.tasks.mels import (
+    build_feats_extract,
     feats_extract_choices,
     frames_of_token,
     read_mel_stats,
@@ -302,8 +304,7 @@ class Token2MelBuilder(FollowedBuilder):
                     f"feats_extract_conf: {name} is {value}; vocoders take {usual} for "
                     "granted: leave it out"
                 )
-        feats_extract_class = feats_extract_choices.get_class(args.feats_extract)
-        feats_extract = feats_extract_class(**args.feats_extract_conf)
+        feats_extract = build_feats_extract(args)
         parameters = feats_extract.get_parameters()
         return feats_extract, frames_of_token(parameters, args.token_rate)
 
@@ -318,26 +319,27 @@ class Token2MelBuilder(FollowedBuilder):
                     f"{args.token_rate:g}; set token_rate"
                 )
         codebook = CDCDBuilder.build_codebook(args)
-        token_encoder = token_encoder_choices.get_class(args.token_encoder)(
+        token_encoder = make_part(
+            token_encoder_choices,
+            args,
             codebook=codebook,
             frames_per_token=frames_per_token,
-            **args.token_encoder_conf,
         )
         n_mels = feats_extract.output_size()
-        backbone = backbone_choices.get_class(args.backbone)(
-            latent_dim=n_mels, text_dim=token_encoder.dim, **args.backbone_conf
+        backbone = make_part(
+            backbone_choices, args, latent_dim=n_mels, text_dim=token_encoder.dim
         )
         network = VelocityNetwork(token_encoder, backbone, n_mels, args.spk_embed_dim)
         if args.mel_stats_file is not None:
             network.set_mel_statistics(*read_mel_stats(args.mel_stats_file))
             # The saved configuration stands alone.
             args.mel_stats_file = None
-        loss = loss_choices.get_class(args.loss)(**args.loss_conf)
+        loss = make_part(loss_choices, args)
         logging.info(
             f"{codebook.num_codes} codes at {args.token_rate:g} Hz, {frames_per_token} "
             "mel frames each"
         )
-        return ESPnetToken2MelModel(feats_extract, network, loss, **args.model_conf)
+        return make_model(ESPnetToken2MelModel, args, feats_extract, network, loss)
 
 
 __getattr__ = task_of(__name__, "Token2MelTask", Token2MelBuilder)

@@ -15,6 +15,8 @@ from espnet_fsqdiff.diffusion import EMA
 from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM, generate
 from espnet_fsqdiff.nets.heads import JointHead, PairwiseHead
 from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.option_types import check_options
+from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.cdcd import (
     CDCDBuilder,
     codebook_choices,
@@ -205,24 +207,22 @@ class TokenLMBuilder(CDCDBuilder):
     def build_model(cls, args: argparse.Namespace) -> ESPnetTokenLMModel:
         args.token_list = token_list_of(args)
         codebook = cls.build_codebook(args)
-        text_encoder = text_encoder_choices.get_class(args.text_encoder)(
-            vocab_size=len(args.token_list), **args.text_encoder_conf
+        text_encoder = make_part(
+            text_encoder_choices, args, vocab_size=len(args.token_list)
         )
-        backbone = lm_choices.get_class(args.lm)(**args.lm_conf)
-        head = head_choices.get_class(args.head)(
-            dim=backbone.dim, codebook=codebook, **args.head_conf
-        )
+        backbone = make_part(lm_choices, args)
+        head = make_part(head_choices, args, dim=backbone.dim, codebook=codebook)
         network = TokenLM(
             codebook,
             text_encoder,
             backbone,
             head,
             lay_text=args.text_expansion != "prefix",
-            **args.network_conf,
+            **check_options("network_conf", TokenLM, args.network_conf),
         )
-        loss = loss_choices.get_class(args.loss)(**args.loss_conf)
+        loss = make_part(loss_choices, args)
         logging.info(f"{len(args.token_list)} symbols, {codebook.num_codes} codes")
-        return ESPnetTokenLMModel(network, codebook, loss, **args.model_conf)
+        return make_model(ESPnetTokenLMModel, args, network, codebook, loss)
 
 
 __getattr__ = task_of(__name__, "TokenLMTask", TokenLMBuilder)

@@ -12,6 +12,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.common import Preprocessor
 from espnet_fsqdiff.tasks.lazy import task_of
 from espnet_fsqdiff.vocoder.discriminators import Discriminators
@@ -134,29 +135,26 @@ class VocoderBuilder:
 
     @classmethod
     def build_feats_extract(cls, args: argparse.Namespace) -> WaveMel:
-        feats_extract_class = feats_extract_choices.get_class(args.feats_extract)
-        return feats_extract_class(**args.feats_extract_conf)
+        return make_part(feats_extract_choices, args)
 
     @classmethod
     def build_generator(
         cls, args: argparse.Namespace, feats_extract: WaveMel
     ) -> Generator:
-        generator_class = generator_choices.get_class(args.generator)
-        return generator_class(
-            n_mels=feats_extract.n_mels, hop=feats_extract.hop, **args.generator_conf
+        return make_part(
+            generator_choices, args, n_mels=feats_extract.n_mels, hop=feats_extract.hop
         )
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> ESPnetVocoderModel:
         feats_extract = cls.build_feats_extract(args)
-        discriminator_class = discriminator_choices.get_class(args.discriminator)
-        criterion_class = criterion_choices.get_class(args.criterion)
-        model = ESPnetVocoderModel(
+        model = make_model(
+            ESPnetVocoderModel,
+            args,
             feats_extract,
             cls.build_generator(args, feats_extract),
-            discriminator_class(**args.discriminator_conf),
-            criterion_class(fs=feats_extract.fbank.fs, **args.criterion_conf),
-            **args.model_conf,
+            make_part(discriminator_choices, args),
+            make_part(criterion_choices, args, fs=feats_extract.fbank.fs),
         )
         for name in ("network", "discriminator"):
             weights = getattr(model, name).parameters()

@@ -6,6 +6,7 @@ import warnings
 from typing import Callable, List, Optional, Sequence, Union
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import shown
 
 SPOKEN_ENGLISH = "spoken_english"
 
@@ -86,7 +87,19 @@ def _build_step(name: str) -> Callable[[str], str]:
             f"--cleaner {name}: {e}; choose lower, {SPOKEN_ENGLISH}, tacotron or "
             "another of ESPnet's"
         ) from None
-    return step
+
+    def clean(text: str) -> str:
+        try:
+            return step(text)
+        # Such as a number that inflect has no words for.
+        except Exception as e:
+            reason = " ".join(str(e).split()) or type(e).__name__
+            raise InputError(
+                f"cleaner {name}: {shown(text)} is beyond it ({reason}); write it "
+                "otherwise"
+            ) from e
+
+    return clean
 
 
 def _import_inflect() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.option_types import fits, shown
 from espnet_fsqdiff.text.normalize import (
     SPOKEN_ENGLISH,
     build_cleaner,
@@ -17,6 +18,7 @@ from espnet_fsqdiff.text.phonemes import JOINED, JoinedPhonemes
 
 EDGE_SYMBOL = "<sos/eos>"
 TOKEN_TYPES = ("char", "bpe", "phn")
+MAX_NAMED = 20  # unknown symbols in one message
 # What a punctuation mark becomes where the token list does not have it.
 WEAKER_MARKS = {";": ",", ":": ",", "!": ".", "?": ".", ",": "", ".": "", "'": ""}
 
@@ -30,14 +32,19 @@ def read_token_list(path: Union[str, Path]) -> List[str]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such token list; run stage 4 (text token list)")
-    symbols = path.read_text(encoding="utf-8").split("\n")
+    try:
+        symbols = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as e:
+        raise InputError(f"{path}: not UTF-8 (byte {e.start}); make it again") from None
     if symbols[-1] == "":
         symbols.pop()
     return check_token_list(symbols, str(path))
 
 
 def check_token_list(symbols: Sequence[str], where: str = "token list") -> List[str]:
-    """Return the list; raise InputError on an empty or repeated symbol."""
+    """Return the list; raise InputError on an empty or repeated symbol, or another."""
+    if not fits(symbols, Sequence[str]):
+        raise InputError(f"{where} is {shown(symbols)}; give a list of symbols")
     symbols = list(symbols)
     if len(set(symbols)) < len(symbols):
         twice = next(s for i, s in enumerate(symbols) if s in symbols[:i])
@@ -96,8 +103,11 @@ class TextTokenizer:
             self.token_list = check_token_list(token_list) if token_list else None
         self._ids = {s: i for i, s in enumerate(self.token_list or ())}
         if self._ids and edge_symbol is not None and edge_symbol not in self._ids:
+            where = "the token list"
+            if isinstance(token_list, (str, Path)):
+                where = str(token_list)
             raise InputError(
-                f"the token list has no edge symbol {edge_symbol}; run stage 4 again"
+                f"{where} has no edge symbol {edge_symbol}; run stage 4 again"
             )
 
     @property
@@ -192,7 +202,9 @@ def known_marks(tokens: Sequence[str], known: Container[str]) -> List[str]:
 
 def unknown_message(unknown: Sequence[str]) -> str:
     """Name symbols that the token list does not know."""
-    return f"not in the token list: {' '.join(repr(t) for t in unknown)}"
+    named = [repr(t) for t in unknown[:MAX_NAMED]]
+    more = ["..."] if len(unknown) > MAX_NAMED else []
+    return f"not in the token list: {' '.join(named + more)}"
 
 
 def mend(unknown: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import check_types, hints_of
 from espnet_fsqdiff.token2wav.chain import Chain, TokenToWave
 from espnet_fsqdiff.token2wav.mel import MelParameters
 from espnet_fsqdiff.token2wav.mel_decoder import MelMaker
@@ -64,13 +65,15 @@ def _with_options(make: Callable, name: str, conf: Optional[Dict], **given: Any)
     """
     parameters = inspect.signature(make).parameters
     known = [option for option in parameters if option not in given]
-    conf = conf or {}
+    conf = {} if conf is None else conf
+    check_types("", dict(vocoder_conf=dict), dict(vocoder_conf=conf))
     for option in conf:
         if option not in known:
             raise InputError(
                 f"vocoder_conf: {name} has no option {option}; it has "
                 f"{', '.join(known)}"
             )
+    check_types("vocoder_conf", hints_of(make), conf)
     for option in known:
         if parameters[option].default is inspect.Parameter.empty and option not in conf:
             raise InputError(f"vocoder_conf: {name} needs {option}")

@@ -42,6 +42,7 @@ def read_embeddings(
                 "archive it makes"
             )
         try:
+            _check_kind(entry)
             vector = kaldiio.load_mat(entry)
         except Exception as e:  # kaldiio raises whatever the bytes lead it to
             reason = " ".join(str(e).split()) or type(e).__name__
@@ -64,3 +65,19 @@ def read_embeddings(
             )
         found[utt] = torch.from_numpy(vector.astype(np.float32))
     return found
+
+
+def _check_kind(entry: str) -> None:
+    """Refuse what is no binary Kaldi vector; kaldiio would also unpickle.
+
+    Raises:
+        OSError: There is no such archive.
+        ValueError: It holds something else at this place.
+    """
+    archive, _, offset = entry.rpartition(":")
+    if not archive or not offset.isdecimal():
+        raise ValueError("no archive and offset")
+    with open(archive, "rb") as f:
+        f.seek(int(offset))
+        if f.read(4) not in (b"\0BFV", b"\0BDV"):
+            raise ValueError("no binary vector of Kaldi's is there")

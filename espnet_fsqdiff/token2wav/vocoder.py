@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.option_types import in_range
 from espnet_fsqdiff.token2wav.fast_griffin_lim import fast_griffin_lim
 from espnet_fsqdiff.token2wav.mel import MelParameters
 
 # Of a spectrogram, as ESPnet's inversion has it.
 FLOOR = 1e-10
+MAX_ITERS = 1000
 
 
 class Vocoder(Protocol):
@@ -51,7 +53,7 @@ class GriffinLim:
         seed: Of the initial phases.
 
     Raises:
-        InputError: If the mels are of HTK's scale.
+        InputError: If the mels are of HTK's scale, or `num_iters` is out of range.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class GriffinLim:
         num_iters: int = 32,
         seed: int = 0,
     ):
+        in_range("griffin_lim", "num_iters", num_iters, 0, MAX_ITERS)
         if htk:
             raise InputError("griffin_lim: mels of HTK's scale are not for it")
         self.fs = fs

@@ -74,6 +74,7 @@ class SpeechTokenizer:
         Raises:
             InputError: If a file is missing or the weights do not fit.
         """
+        from espnet_fsqdiff.tasks.building import model_of
         from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
         from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerBuilder
 
@@ -83,7 +84,9 @@ class SpeechTokenizer:
         if model_file is None:
             model_file = train_config.parent / "valid.loss.ave.pth"
         model, args = load_model(FSQTokenizerBuilder, train_config, model_file, device)
-        return cls(model.tokenizer, build_text_tokenizer(args), vocoder)
+        with model_of(train_config):
+            text_tokenizer = build_text_tokenizer(args)
+        return cls(model.tokenizer, text_tokenizer, vocoder)
 
     @property
     def device(self) -> torch.device:

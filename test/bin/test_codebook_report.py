@@ -44,7 +44,10 @@ def test_priors_count(tmp_path, capsys):
     [
         ([], "no codebook is named"),
         (["--codebook", "gold"], "gold is unknown; choose of fsq"),
-        (["--codebook", "fsq", "--codebook_conf", "seed=1"], "unexpected keyword"),
+        (
+            ["--codebook", "fsq", "--codebook_conf", "seed=1"],
+            "FSQCodebook has no option seed",
+        ),
         (["--train_config", "x.yaml"], "--model_file together"),
         (["--codebook", "fsq", "--tokens", "x"], "and --tokens together"),
         (["--codebook", "fsq", "--t0", "0"], "--t0 0.0: give"),

@@ -93,3 +93,29 @@ def test_header_that_was_written_to_a_pipe(tmp_path):
     data[at : at + 4] = b"\xff\xff\xff\xff"
     path.write_bytes(data)
     assert len(read_audio(path, "utt7")[0]) == 8000
+
+
+@pytest.mark.parametrize("rate", [1, 2, 999, 2**31 - 1])
+def test_rates_of_no_recording_are_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", tone(), rate)
+    with pytest.raises(InputError, match=f"utt1: .*x.wav is at {rate} Hz"):
+        load_audio(tmp_path / "x.wav", 16000, "utt1")
+    with pytest.raises(InputError, match=f"audio at {rate} Hz"):
+        resample(tone(), rate, 16000)
+
+
+def test_a_header_that_promises_too_much_takes_no_memory(tmp_path):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, tone(), 16000)
+    data = bytearray(path.read_bytes())
+    # The number of samples: the last 36 bits before the checksum of STREAMINFO.
+    data[21:26] = bytes([data[21] | 0x0F, 0xFF, 0xFF, 0xFF, 0xF0])
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="utt1: .*x.flac is (cut short|damaged)"):
+        read_audio(path, "utt1")
+
+
+def test_odd_names_are_no_files(tmp_path):
+    for name in ("a\0b", "x" * 5000, str(tmp_path)):
+        with pytest.raises(InputError, match="utt1: no audio file"):
+            read_audio(name, "utt1")

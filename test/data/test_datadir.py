@@ -172,3 +172,40 @@ def test_command_reads_prompts(prompted):
     data.write(prompted)
     with pytest.raises(InputError, match="^prompt of b: "):
         validate([str(prompted), "--read_audio"])
+
+
+@pytest.mark.parametrize("name", ["wav.scp", "text", "utt2spk", "spk2utt"])
+def test_tables_of_odd_bytes_are_named(good, name):
+    path = good / name
+    whole = path.read_bytes()
+    for content, message in (
+        (b"\xef\xbb\xbf" + whole, "begins with a byte order mark"),
+        (whole.decode().encode("utf-16"), "not UTF-8"),
+        (b"\0" + whole, r"1: '.*' is no utterance id"),
+        ("\u202ea b\n".encode(), r"1: '.*' is no utterance id"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}.*{message}"):
+            DataDir.read(good)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=f"{name}: cannot be read"):
+        DataDir.read(good)
+
+
+def test_ids_that_are_no_file_names(tmp_path):
+    long = "x" * 300
+    (tmp_path / "a.wav").write_bytes(b"")
+    DataDir({long: str(tmp_path / "a.wav")}, {long: "a"}, {long: "s"}).write(tmp_path)
+    with pytest.raises(InputError, match="is longer than 200 bytes"):
+        DataDir.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["/" + "x" * 5000, "a\0b", "/dev/null"])
+def test_odd_names_of_audio(good, name):
+    table = read_table(good / "wav.scp")
+    write_table(good / "wav.scp", {**table, "b": name})
+    with pytest.raises(
+        InputError, match="wav.scp: utterance b names .*, which does not"
+    ):
+        DataDir.read(good)

@@ -103,6 +103,35 @@ def test_token_list_faults(tmp_path):
     assert read_token_list(tmp_path / "t.txt") == CHARS
 
 
+def test_a_number_beyond_a_cleaner_is_named():
+    tokenizer = TextTokenizer("char", cleaner="tacotron")
+    for digits in (400, 5000):
+        with pytest.raises(InputError, match="utt1: cleaner tacotron: '999"):
+            tokenizer.text2tokens("9" * digits, "utt1")
+
+
+def test_token_lists_of_odd_content(tmp_path):
+    path = tmp_path / "tokens.txt"
+    path.write_bytes(b"<sos/eos>\n\xff\n")
+    with pytest.raises(InputError, match="tokens.txt: not UTF-8"):
+        TextTokenizer("char", path)
+    path.write_text("a\nb\n")
+    with pytest.raises(InputError, match="tokens.txt has no edge symbol"):
+        TextTokenizer("char", path)
+    for symbols in ([["a"]], ["a", None], {"a": 1}):
+        with pytest.raises(
+            InputError, match="token list is .*; give a list of symbols"
+        ):
+            TextTokenizer("char", symbols)
+
+
+def test_unknown_symbols_without_end_are_cut():
+    tokenizer = TextTokenizer("char", ["<sos/eos>", "a"])
+    with pytest.raises(InputError) as error:
+        tokenizer.encode("".join(map(chr, range(0x4E00, 0x4F00))))
+    assert " ... in '" in str(error.value) and len(str(error.value)) < 500
+
+
 def test_unknown_type_and_g2p(tmp_path):
     with pytest.raises(InputError, match="token type word"):
         TextTokenizer("word")

@@ -28,9 +28,10 @@ def test_those_asked_for_are_read(scp):
 @pytest.mark.parametrize(
     "rows, culprit",
     [
-        (np.ones((1, 4), np.float32), "b: .* is no vector of finite numbers"),
+        (np.ones((1, 4), np.float32), "b: .* no binary vector of Kaldi's is there"),
         (np.array([1, np.nan], np.float32), "b: .* is no vector of finite numbers"),
-        (np.ones(4, np.int32), "b: .* is no vector of finite numbers"),
+        (np.ones(4, np.int32), "b: .* no binary vector of Kaldi's is there"),
+        ("pickle", "b: .* no binary vector of Kaldi's is there"),
         (np.ones(3, np.float32), "b: .* has 3 numbers, not 4 as those before it"),
         ("cut", "b: b.ark:2 has 0 numbers"),
         ("none.ark:2", "b: none.ark:2 cannot be read"),
@@ -48,6 +49,10 @@ def test_faults_are_named(scp, tmp_path, monkeypatch, rows, culprit):
     elif rows == "cut":
         content = (tmp_path / "xvector.ark").read_bytes()
         (tmp_path / "b.ark").write_bytes(content[:12])
+        entry = "b.ark:2"
+    elif rows == "pickle":
+        # Would make the directory `ran` if it were unpickled.
+        (tmp_path / "b.ark").write_bytes(b"b PKL cos\nmkdir\n(S'ran'\ntR.")
         entry = "b.ark:2"
     lines[1:2] = [] if entry is None else [f"b {entry}"]
     scp.write_text("\n".join(lines) + "\n")

@@ -16,7 +16,8 @@ import torch
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.token2wav.external import require
 from espnet_fsqdiff.token2wav.mel import MelParameters, check_same_mel
-from espnet_fsqdiff.unpacking import read_yaml, write_yaml
+from espnet_fsqdiff.unpacking import write_yaml
+from espnet_fsqdiff.yaml_files import read_yaml
 
 NAME = "vocoder parallel_wavegan"
 

@@ -19,7 +19,7 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.states import read_states
 from espnet_fsqdiff.token2wav.external import require
 from espnet_fsqdiff.token2wav.mel import MelParameters, completed, describe
-from espnet_fsqdiff.unpacking import read_yaml
+from espnet_fsqdiff.yaml_files import read_yaml
 
 NAME = "vocoder vocos"
 FLOOR = 1e-7

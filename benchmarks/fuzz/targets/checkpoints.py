@@ -1,0 +1,181 @@
+"""Weights: damaged, misshapen, not numbers, and such as run code."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import torch
+from hypothesis import strategies as st
+
+from benchmarks.fuzz.hostile import Call, pickles
+from benchmarks.fuzz.material import Material
+from benchmarks.fuzz.target import Case, Target
+from benchmarks.fuzz.targets.text import check_speech
+from benchmarks.fuzz.values import damaged, junk
+
+# By name: a tensor of a state dict to what is put in its place.
+CHANGES: Dict[str, Callable[[torch.Tensor], Any]] = {
+    "nan": lambda w: torch.full_like(w.float(), float("nan")),
+    "inf": lambda w: torch.full_like(w.float(), float("inf")),
+    "huge": lambda w: torch.full_like(w.float(), 1e38),
+    "zeros": torch.zeros_like,
+    "half": lambda w: w.half(),
+    "double": lambda w: w.double(),
+    "bfloat16": lambda w: w.bfloat16(),
+    "complex": lambda w: w.to(torch.complex64),
+    "int": lambda w: w.long(),
+    "bool": lambda w: w > 0,
+    "float8": lambda w: w.to(torch.float8_e4m3fn),
+    "sparse": lambda w: w.to_sparse(),
+    "meta": lambda w: w.to("meta"),
+    "parameter": lambda w: torch.nn.Parameter(w.float()),
+    "flat": lambda w: w.flatten(),
+    "scalar": lambda w: torch.tensor(1.0),
+    "more": lambda w: w.unsqueeze(0),
+    "none left": lambda w: torch.zeros((*w.shape, 0)),
+    "expanded": lambda w: torch.zeros(()).expand(w.shape),
+    "very expanded": lambda w: torch.zeros(1).expand(10**6, 10**6),
+    "None": lambda w: None,
+    "number": lambda w: 1.5,
+    "text": lambda w: "x",
+    "list": lambda w: w.tolist(),
+    "dict": lambda w: {"weight": w},
+}
+
+
+def saved(content: Any, legacy: bool = False) -> bytes:
+    """What torch.save writes, in its format of today or of before."""
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+class Checkpoints(Target):
+    """A voice from files, the weights of one of which are at fault."""
+
+    name = "checkpoints"
+    share = 6
+    names = ("model.pth", "checkpoint.pth", "hello", "piece", "the model")
+
+    def __init__(self, material: Material):
+        super().__init__(material)
+        self.sound = {
+            role: material.files[role].read_bytes()
+            for role in ("model_file", "tokenizer_file")
+        }
+        self.states = {
+            role: torch.load(io.BytesIO(content), weights_only=True)
+            for role, content in self.sound.items()
+        }
+        self.canary = material.root.parent / "canary"
+
+    def _in_archive(self, role: str, data: bytes, compress: bool) -> bytes:
+        """torch's zip with another pickle in it."""
+        file = io.BytesIO()
+        kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+        with zipfile.ZipFile(io.BytesIO(self.sound[role])) as old:
+            with zipfile.ZipFile(file, "w", kind) as new:
+                for name in old.namelist():
+                    own = data if name.endswith("data.pkl") else old.read(name)
+                    new.writestr(name, own)
+        return file.getvalue()
+
+    def cases(self):
+        def changed(role: str):
+            states = self.states[role]
+            keys = st.sampled_from(sorted(states))
+            edits = st.lists(
+                st.tuples(
+                    keys,
+                    st.one_of(
+                        st.sampled_from(sorted(CHANGES)),
+                        st.sampled_from(["lose", "add", "rename", "number key"]),
+                    ),
+                ),
+                min_size=1,
+                max_size=3,
+            )
+            everywhere = st.sampled_from(sorted(CHANGES)).map(
+                lambda how: [(key, how) for key in states]
+            )
+            return st.builds(
+                lambda edits, legacy: saved(self._changed(states, edits), legacy),
+                st.one_of(edits, edits, everywhere),
+                st.sampled_from([False, False, False, True]),
+            )
+
+        def content(role: str):
+            states, sound = self.states[role], self.sound[role]
+            objects = [
+                *([], {}, None, 7, "x", [states], {"model": states}, {"a": None}),
+                *(torch.zeros(3), {1: torch.zeros(3)}, {"a": {}}, {None: None}),
+            ]
+            made = [saved(o) for o in objects]
+            made += [saved(Call(eval, f"__import__('os').mkdir({str(self.canary)!r})"))]
+            made += [saved(torch.nn.Linear(2, 2)), saved(states, legacy=True)]
+            hostile = pickles(self.canary)
+            made += [self._in_archive(role, p, False) for p in hostile[:12]]
+            data = next(
+                zipfile.ZipFile(io.BytesIO(sound)).read(n)
+                for n in zipfile.ZipFile(io.BytesIO(sound)).namelist()
+                if n.endswith("data.pkl")
+            )
+            return st.one_of(
+                changed(role),
+                changed(role),
+                changed(role),
+                st.sampled_from(made),
+                st.sampled_from(hostile),
+                damaged(sound),
+                damaged(made[-13]),
+                damaged(data).map(lambda d: self._in_archive(role, d, False)),
+                st.booleans().map(lambda c: self._in_archive(role, data, c)),
+                junk(),
+            )
+
+        inference = st.one_of(
+            [st.builds(Case, st.just(r), content(r)) for r in sorted(self.sound)]
+        )
+        resume = st.builds(Case, st.just("resume"), content("model_file"))
+        return st.one_of(inference, inference, inference, resume)
+
+    @staticmethod
+    def _changed(states: Dict[str, torch.Tensor], edits) -> Dict[Any, Any]:
+        own, states = states, dict(states)
+        for key, how in edits:
+            if states.get(key) is not own[key]:
+                continue  # changed before
+            if how == "lose":
+                del states[key]
+            elif how == "add":
+                states[f"{key}.x"] = torch.zeros(2)
+            elif how == "rename":
+                states[f"x.{key}"] = states.pop(key)
+            elif how == "number key":
+                states[7] = states.pop(key)
+            else:
+                states[key] = CHANGES[how](states[key])
+        return states
+
+    def run(self, case: Case, folder: Path) -> None:
+        from espnet_fsqdiff.tasks.trainer import read_checkpoint
+        from espnet_fsqdiff.text2speech import Text2Speech
+
+        if case.kind == "resume":
+            path = folder / "checkpoint.pth"
+            path.write_bytes(case.content)
+            read_checkpoint(path)
+            return
+        path = folder / "model.pth"
+        path.write_bytes(case.content)
+        files = {
+            role: file
+            for role, file in self.material.files.items()
+            if role not in ("inference_config", "readme")
+        }
+        files[case.kind] = path
+        tts = Text2Speech.from_files(
+            **files, num_steps=1, vocoder_conf=dict(num_iters=1)
+        )
+        check_speech(tts("hello there."), tts)

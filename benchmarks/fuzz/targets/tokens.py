@@ -1,0 +1,141 @@
+"""Tokens: archives, their scp files, tables of whole numbers, token lists."""
+
+import pickle
+import struct
+from pathlib import Path
+from typing import Dict
+
+import numpy as np
+from hypothesis import strategies as st
+
+from benchmarks.fuzz.hostile import pickles
+from benchmarks.fuzz.material import Material
+from benchmarks.fuzz.target import Case, Target
+from benchmarks.fuzz.targets.data_dirs import edited
+from benchmarks.fuzz.values import damaged, junk
+
+NAMES = ("tokens.scp", "tokens.ark", "tokens.txt", "durations.txt", "counts.txt")
+
+
+class Tokens(Target):
+    """`read_tokens`, `read_int_table`, `read_counts`, `read_token_list`, the fit."""
+
+    name = "tokens (scp, ark, tables)"
+    share = 24
+    names = ("tokens.scp", "tokens.txt", "durations.txt", "counts.txt", "utt", "set")
+
+    def __init__(self, material: Material):
+        super().__init__(material)
+        self.sound: Dict[str, bytes] = {
+            name: (material.tokens / name).read_bytes() for name in NAMES
+        }
+        self.sound["tokens.scp"] = self.sound["tokens.scp"].replace(
+            str(material.tokens).encode(), b"HERE"
+        )
+        self.sound["list.txt"] = material.symbols.read_bytes()
+        self.canary = material.root.parent / "canary"
+
+    def cases(self):
+        def content(name: str):
+            sound = self.sound[name]
+            kinds = [damaged(sound), junk()]
+            if name == "tokens.ark":
+                kinds += [st.sampled_from(self._arks())] * 2
+            elif name == "tokens.scp":
+                kinds += [st.sampled_from(self._entries()).map(self._scp)] * 3
+            if name != "tokens.ark":
+                kinds += [
+                    edited(sound.decode()).map(
+                        lambda t: t.encode("utf-8", "surrogatepass")
+                    )
+                ] * 2
+                kinds += [st.sampled_from([b"\xff\n", b"", b"\n", b" \n"])]
+            return st.tuples(st.just(name), st.one_of(kinds))
+
+        return st.builds(
+            Case,
+            st.sampled_from(["read", "read", "read", "fit"]),
+            st.one_of([content(name) for name in sorted(self.sound)]),
+        )
+
+    def _scp(self, entry: str) -> bytes:
+        lines = self.sound["tokens.scp"].decode().splitlines()
+        return "\n".join([f"utt1 {entry}", *lines[1:], ""]).encode()
+
+    def _entries(self):
+        canary = self.canary
+        ark = "HERE/tokens.ark"
+        return [
+            *(ark, f"{ark}:0", f"{ark}:-1", f"{ark}:1", f"{ark}:{10**9}", f"{ark}:"),
+            *(f"{ark}:{10**30}", f"{ark}:5[0:2]", f"{ark}:5[2:0]", f"{ark}:5[9:9]"),
+            *(
+                f"{ark}:5[0:1,0:1]",
+                f"{ark}:5[",
+                f"{ark}:5[:::]",
+                f"{ark}:x",
+                f"{ark}:5:5",
+            ),
+            *(f"mkdir {canary} |", f"|mkdir {canary}", f"cat {ark} |", "-", "-:5", "|"),
+            *("HERE", "HERE:5", "/dev/zero:0", "/dev/null:0", "/etc/passwd:0", "\0:5"),
+            *("x" * 5000, "tokens.ark:5", "HERE/tokens.txt:5", "HERE/counts.txt"),
+        ]
+
+    def _arks(self):
+        """Archives of other things than int32 vectors, at the offsets of these."""
+        rows = {
+            "float": np.arange(5, dtype=np.float32),
+            "double": np.arange(5, dtype=np.float64),
+            "matrix": np.zeros((3, 3), dtype=np.float32),
+        }
+        head = b"utt1 "
+        arks = [head + b"PKL" + content for content in pickles(self.canary)]
+        arks += [
+            head + b"NPY" + struct.pack("<I", 200) + content
+            for content in self._arrays(rows.values())
+        ]
+        for size in (0, 1, 3, 1000, 2**31 - 1, -1, -(2**31)):
+            row = b"".join(b"\4" + struct.pack("<i", i) for i in range(3))
+            arks.append(head + b"\0B\4" + struct.pack("<i", size) + row)
+        for kind in (b"FM ", b"FV ", b"DM ", b"DV ", b"CM ", b"CM2 ", b"CM3 ", b"XX "):
+            for size in (1, 2**31 - 1, -1):
+                sizes = b"\4" + struct.pack("<i", size)
+                arks.append(head + b"\0B" + kind + sizes * 2 + bytes(64))
+        arks += [head + b"\0B\5" + bytes(20), head + b"\0B\4\3\0\0\0" + b"\5" * 15]
+        arks += [head + b" [ 1 2 3 ]\n", head + b" [\n", head + b"RIFF" + bytes(40)]
+        arks += [head + b"fLaC" + bytes(40), head + b"AUDIO" + bytes(40)]
+        return arks
+
+    def _arrays(self, rows):
+        import io
+
+        for row in [*rows, np.array([{}], dtype=object)]:
+            file = io.BytesIO()
+            np.save(file, row, allow_pickle=True)
+            yield file.getvalue()
+        yield pickle.dumps([1])
+
+    def run(self, case: Case, folder: Path) -> None:
+        from espnet_fsqdiff.bin import fit_duration
+        from espnet_fsqdiff.text.tokenizer import TextTokenizer
+        from espnet_fsqdiff.token_io import read_counts, read_int_table, read_tokens
+
+        place = folder / "set"
+        place.mkdir()
+        name, content = case.content
+        for own, sound in {**self.sound, name: content}.items():
+            (place / own).write_bytes(sound.replace(b"HERE", str(place).encode()))
+        if case.kind == "fit":
+            options = []
+            for part in ("train", "valid"):
+                options += [f"--{part}_tokens", str(place)]
+                options += [f"--{part}_text", str(self.material.corpus / "text")]
+            options += ["--token_list", str(place / "list.txt")]
+            fit_duration.main([*options, "--output_dir", str(folder / "out")])
+            return
+        for kind in ("tokens.scp", "tokens.txt"):
+            for row in read_tokens(place / kind, 27).values():
+                assert row.dtype == np.int64 and row.ndim == 1, "odd tokens"
+                assert ((row >= 0) & (row < 27)).all(), "tokens outside the codebook"
+        read_int_table(place / "durations.txt")
+        read_counts(place / "counts.txt")
+        TextTokenizer("char", place / "list.txt").encode("a word.", "utt")
