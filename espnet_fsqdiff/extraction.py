@@ -43,6 +43,7 @@ _SET_FILES = (
     "durations.txt",
     "counts.txt",
     "stats.json",
+    "tokens.sha256",
 )
 
 
@@ -247,6 +248,14 @@ def _merge_set(out: Path, part: List[Chunk], notes: List[Dict]) -> None:
         stats = token_stats(counts, len(tokens), rate_hz)
         with atomic_path(out / "stats.json") as aside:
             aside.write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
+        sums = {chunk.ark: note["sha256"] for chunk, note in zip(part, notes)}
+        sums[out / "tokens.scp"] = digest_file(scp)
+        others = [out / name for name in _SET_FILES if (out / name).is_file()]
+        sums.update({path: digest_file(path) for path in others})
+        with atomic_path(out / "tokens.sha256") as aside:
+            # As sha256sum writes and checks them.
+            lines = [f"{digest}  {path}\n" for path, digest in sums.items()]
+            aside.write_text("".join(lines), encoding="utf-8")
     remove_strays(out, part, "tokens")
     logging.info(
         f"{out}: {stats['num_utts']} utterances, {stats['num_tokens']} tokens, "

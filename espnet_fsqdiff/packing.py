@@ -6,17 +6,15 @@ it is unpacked, see `unpacking`.
 """
 
 import io
-import os
 import shutil
 import sys
-import tempfile
 import zipfile
 from contextlib import chdir, redirect_stdout
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Mapping, Optional
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.files import atomic_path, parts_beside
 from espnet_fsqdiff.unpacking import (
     FORMAT,
     FORMAT_VERSION,
@@ -173,8 +171,8 @@ def pack(
             f"--precision {precision} is unknown; choose {' or '.join(PRECISIONS)}"
         )
     _check_roles(files)
-    with tempfile.TemporaryDirectory() as tmp:
-        staged = Path(tmp).resolve()
+    with atomic_path(outpath) as aside, parts_beside(aside) as staged:
+        staged = staged.resolve()
         packed = {Path(path).resolve(): _NAMES[r] for r, path in files.items()}
         for role, path in files.items():
             target = staged / _NAMES[role]
@@ -206,11 +204,10 @@ def pack(
         plain = {r: e for r, e in roles.items() if r not in yaml_files}
         # ESPnet's function names files relative to the working directory, and
         # prints what it does.
-        with atomic_path(outpath) as aside, redirect_stdout(io.StringIO()):
-            with chdir(staged):
-                espnet_pack(files=plain, yaml_files=yaml_files, outpath=aside)
-            if precision is not None:
-                _compress(aside)
+        with redirect_stdout(io.StringIO()), chdir(staged):
+            espnet_pack(files=plain, yaml_files=yaml_files, outpath=aside)
+        if precision is not None:
+            _compress(aside)
     return outpath
 
 
@@ -232,7 +229,8 @@ def _compress(path: Path) -> None:
             for info in old.infolist():
                 content = old.read(info)
                 new.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=9)
-        os.replace(smaller, path)
+        # Into the file itself, which is locked.
+        shutil.copyfile(smaller, path)
     finally:
         smaller.unlink(missing_ok=True)
 

@@ -11,6 +11,26 @@ from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.option_types import shown
 
 
+def check_sums(path: Union[str, Path]) -> None:
+    """Compare what torch saved with the check sums in the file; torch itself does not.
+
+    Args:
+        path: The file; one of the old format has no sums and is not looked at.
+
+    Raises:
+        RuntimeError: As torch raises for a file that is cut off, if bytes have changed.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as f:
+            entry = f.testzip()
+    except Exception as e:  # of many kinds, where the names of entries have changed
+        raise RuntimeError(str(e)) from None
+    if entry is not None:
+        raise RuntimeError(f"the check sum of {entry} is wrong")
+
+
 def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tensor]:
     """A state dict on the CPU.
 
@@ -23,14 +43,15 @@ def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tens
     """
     try:
         _check_stored(model_file)
+        check_sums(model_file)
         states = torch.load(model_file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{model_file} is missing; {make} first") from None
     # Odd bytes lead torch to errors of many kinds.
     except Exception:
         raise InputError(
-            f"{model_file} cannot be read: it is cut off or holds more than tensors; "
-            f"copy it or {make} again"
+            f"{model_file} cannot be read: it is cut off, damaged or holds more than "
+            f"tensors; copy it, or remove it and {make} again"
         ) from None
     if not isinstance(states, dict):
         raise InputError(f"{model_file} holds no state dict")

@@ -52,6 +52,8 @@ class WaveWriter:
         self.output_dir = Path(output_dir)
         self.fs = fs
         self._scp: Dict[str, str] = {}
+        # A set whose waves change must not look finished.
+        (self.output_dir / "wav.scp").unlink(missing_ok=True)
 
     def __call__(self, utt_id: str, wav: Union[np.ndarray, "torch.Tensor"]) -> None:
         """Write one wave (L,), 16 bit; one that would clip is scaled down.

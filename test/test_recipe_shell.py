@@ -109,7 +109,7 @@ def test_stage_runs_and_its_seconds_are_kept(recipe):
         (2, "data/train is missing; run stage 1 (data)"),
         (3, "dump/raw/org/train is missing; run stage 2 (format audio)"),
         (4, "dump/raw/train/text is missing; run stage 3 (drop utterances)"),
-        (5, "dump/raw/train/utt2num_samples is missing; run stage 3"),
+        (5, "dump/raw/train/wav.scp is missing; run stage 3"),
         (6, "tokens.txt is missing; run stage 4 (text token list)"),
         (7, "dump/raw/train is missing; run stage 3"),
         (8, "tokens.txt is missing; run stage 4"),
@@ -133,6 +133,52 @@ def test_missing_input_names_its_stage(recipe, stage, error):
     assert f"stage {stage} (" in done.stderr.splitlines()[-1]
 
 
+def lines_of(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def test_tables_of_other_utterances_stop_a_stage(recipe):
+    lines_of(recipe / "conf/train_tokenizer.yaml", "{}")
+    for name in ("train", "valid"):
+        for table in ("wav.scp", "text", "utt2num_samples"):
+            lines_of(recipe / f"dump/raw/{name}/{table}", "a 1", "b 2", "b_3 3")
+    run = "./fsqdiff.sh --stage 5 --stop_stage 5"
+    assert "tokens.txt is missing; run stage 4" in bash(run, recipe).stderr
+    lines_of(recipe / "dump/raw/valid/text", "a 1", "b 2")
+    done = bash(run, recipe)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "fsqdiff.sh: error: dump/raw/valid/text and dump/raw/valid/wav.scp have other "
+        "utterances; run stage 3 (drop utterances) again: --stage 3\n"
+    )
+
+
+def test_damaged_tokens_stop_a_stage(recipe):
+    tokens = recipe / "dump/tokens/train_tokenizer"
+    lines_of(recipe / "conf/train_cdcd.yaml", "{}")
+    lines_of(recipe / "dump/token_list/char/tokens.txt", "<sos/eos>")
+    lists = recipe / "dump/token_list/char"
+    sealed = "cd ../../.. && sha256sum $OLDPWD/tokens.txt > $OLDPWD/tokens.sha256"
+    assert bash(sealed, lists).returncode == 0
+    for name in ("train", "valid"):
+        lines_of(tokens / name / "tokens.1.1.ark", "payload of", name)
+        sums = "cd ../../.. && sha256sum $OLDPWD/tokens.1.1.ark > $OLDPWD/tokens.sha256"
+        assert bash(sums, tokens / name).returncode == 0
+    run = "./fsqdiff.sh --stage 9 --stop_stage 9"
+    assert "tokens.scp is missing" in bash(run, recipe).stderr  # what is looked at next
+    ark = tokens / "valid/tokens.1.1.ark"
+    ark.write_bytes(ark.read_bytes().replace(b"of", b"on"))
+    done = bash(run, recipe)
+    assert done.returncode == 2
+    assert "valid/tokens.1.1.ark: FAILED (see dump/tokens/" in done.stderr
+    assert "run stage 7 (token extraction) again: --stage 7" in done.stderr
+    ark.unlink()
+    done = bash(run, recipe)
+    assert "valid/tokens.1.1.ark: No such file or directory (see dump" in done.stderr
+    assert len(done.stderr.splitlines()) == 2  # the stage that failed is the other
+
+
 def test_skips(recipe):
     skips = " ".join(
         f"--skip_{x} true" for x in ["data_prep", "train", "eval", "packing"]
@@ -151,13 +197,14 @@ def test_the_decoder_names_stages_and_directories(recipe):
     assert done.returncode == 2 and "--decoder 'gan' is unknown" in done.stderr
     (recipe / "conf").mkdir()
     (recipe / "conf/train_lm.yaml").write_text("{}\n")
-    for path in ("exp/tokenizer_train_tokenizer/config.yaml", "exp/tok/duration.yaml"):
-        (recipe / path).parent.mkdir(parents=True)
-        (recipe / path).touch()
-    (recipe / "exp/tok").rename(recipe / "exp/duration_train_tokenizer")
+    lines_of(recipe / "exp/tokenizer_train_tokenizer/config.yaml", "{}")
+    duration = "exp/duration_train_tokenizer/duration"
+    lines_of(recipe / f"{duration}.yaml", "{}")
+    sealed = bash(f"sha256sum {duration}.yaml > {duration}.sha256", recipe)
+    assert sealed.returncode == 0
     lm = "./fsqdiff.sh --decoder lm --train_config conf/train_lm.yaml"
     done = bash(f"{lm} --stage 10 --stop_stage 10", recipe)
-    missing = "exp/lm_stats_train_tokenizer/train/speech_token_shape is missing"
+    missing = "exp/lm_stats_train_tokenizer/valid/stats_keys is missing"
     assert f"{missing}; run stage 9 (language model statistics)" in done.stderr
     assert "stage 10 (language model training) failed" in done.stderr
 

@@ -22,7 +22,7 @@ value() {{ # <option> <words>... : what follows it
     echo "${{2:-}}"
 }}
 out=$(value --output_dir "$@")
-put() {{ mkdir -p "$(dirname "$1")" && echo x > "$1"; }}
+put() {{ mkdir -p "$(dirname "$1")" && echo "{{}}" > "$1"; }}
 [ "$command" != "$(cat fail 2> /dev/null)" ] || exit 1
 case "$command $*" in
     format_audio*)
@@ -71,6 +71,11 @@ def recipe(tmp_path):
     for file in files:
         (task / file).parent.mkdir(parents=True, exist_ok=True)
         (task / file).write_text("{}\n")
+    sealed = {f"{TOKENS}/{x}/tokens": ".scp" for x in ("train", "valid", "test")}
+    sealed["exp/duration_train_tokenizer/duration"] = ".yaml"
+    for name, suffix in sealed.items():
+        command = f"sha256sum {name}{suffix} > {name}.sha256"
+        subprocess.run(command, shell=True, cwd=task, check=True)
     return task
 
 

@@ -107,6 +107,8 @@ def format_set(args: argparse.Namespace, name: str, pool, notices: Notices) -> N
             )
         data = data.subset(wanted)
     target_dir = Path(args.output_root) / name
+    # A set whose audio may change must not look finished.
+    (target_dir / "wav.scp").unlink(missing_ok=True)
     jobs = [
         Job(
             utt,

@@ -1,6 +1,7 @@
 """Make a small corpus with Debian's `flite`: stage 1 of the mini recipe."""
 
 import argparse
+import errno
 import hashlib
 import logging
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.data.audio import read_audio
 from espnet_fsqdiff.data.datadir import DataDir
 from espnet_fsqdiff.data.sentences import (
     DOMAINS,
@@ -18,7 +20,7 @@ from espnet_fsqdiff.data.sentences import (
     sentences_from_lines,
 )
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.files import atomic_path, is_full
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -44,9 +46,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def speak(text: str, voice: str, path: Path) -> None:
-    """Have flite say `text` into `path`, unless that file is there already."""
+    """Have flite say `text` into `path`, unless that file is there and whole."""
     if path.is_file():
-        return
+        try:
+            read_audio(path, path.stem)
+            return
+        except InputError as e:
+            logging.warning(f"{e}; it is made again")
     with atomic_path(path) as aside:
         done = subprocess.run(
             ["flite", "-voice", voice, "-t", text, "-o", str(aside)],
@@ -54,12 +60,16 @@ def speak(text: str, voice: str, path: Path) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        if is_full(aside):
+            # flite itself says nothing, or leaves half of the file.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if done.returncode or not aside.is_file() or aside.stat().st_size <= 44:
             output = " ".join(done.stdout.split())
             raise InputError(
                 f'flite made no audio of "{text}" with voice {voice} ({output}); '
                 "see `flite -lv` for the voices"
             )
+        read_audio(aside, f'flite, "{text}"')
 
 
 def check_flite(voice: str) -> None:

@@ -7,6 +7,7 @@ have is an error that names the utterances.
 import argparse
 import logging
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Dict, List
@@ -14,6 +15,7 @@ from typing import Dict, List
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.data.datadir import read_table
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import atomic_path, parts_beside
 from espnet_fsqdiff.text.tokenizer import (
     EDGE_SYMBOL,
     TOKEN_TYPES,
@@ -63,31 +65,30 @@ def train_bpe(texts: List[str], nbpe: int, output_dir: Path, clean) -> Path:
     """Train a sentencepiece model `bpe.model` on cleaned texts."""
     import sentencepiece
 
-    output_dir.mkdir(parents=True, exist_ok=True)
-    aside = output_dir / f"bpe.tmp.{os.getpid()}"
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter([clean(t) for t in texts]),
-            model_prefix=str(aside),
-            vocab_size=nbpe,
-            model_type="bpe",
-            character_coverage=1.0,
-            # Nothing is rewritten behind the cleaner's back.
-            normalization_rule_name="identity",
-            # The pieces alone: our list has its own edge symbol.
-            bos_id=-1,
-            eos_id=-1,
-            minloglevel=2,
-        )
-    except RuntimeError as e:
-        reason = " ".join(str(e).split())
-        raise InputError(
-            f"--nbpe {nbpe}: sentencepiece cannot train on this text ({reason}); "
-            "choose another number"
-        ) from None
     model = output_dir / "bpe.model"
-    os.replace(f"{aside}.vocab", output_dir / "bpe.vocab")
-    os.replace(f"{aside}.model", model)
+    with atomic_path(model) as aside, parts_beside(aside) as folder:
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter([clean(t) for t in texts]),
+                model_prefix=str(folder / "bpe"),
+                vocab_size=nbpe,
+                model_type="bpe",
+                character_coverage=1.0,
+                # Nothing is rewritten behind the cleaner's back.
+                normalization_rule_name="identity",
+                # The pieces alone: our list has its own edge symbol.
+                bos_id=-1,
+                eos_id=-1,
+                minloglevel=2,
+            )
+        except RuntimeError as e:
+            reason = " ".join(str(e).split())
+            raise InputError(
+                f"--nbpe {nbpe}: sentencepiece cannot train on this text ({reason}); "
+                "choose another number"
+            ) from None
+        os.replace(folder / "bpe.vocab", output_dir / "bpe.vocab")
+        shutil.copyfile(folder / "bpe.model", aside)
     return model
 
 

@@ -7,6 +7,7 @@ run at once, each with its output in its log. On a terminal the last line of a
 single job's log is shown while it runs.
 """
 
+import errno
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from typing import Dict, List, NamedTuple, Optional, TextIO
 
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import is_full
 
 # Seconds that a job has to end when it is asked to.
 GRACE = 300.0
@@ -126,6 +128,10 @@ def explain(log: Path, status: int) -> str:
     errors = [x for x in tail if re.match(r"[\w.]+: error: ", x)]
     if errors:
         return f"{errors[-1]}\n(log: {log})"
+    if is_full(log):
+        # The log, which ought to say it, had no room either.
+        reason = os.strerror(errno.ENOSPC)
+        return f"run_local: error: {log}: {reason}; make room and run this again"
     return "\n".join([*tail, f"status {status}; the whole log: {log}"])
 
 

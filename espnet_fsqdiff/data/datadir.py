@@ -188,9 +188,11 @@ class DataDir:
     def write(self, path: Union[str, Path]) -> None:
         """Write the files; `wav.scp`, which stands for the set, last.
 
-        Prompts that an earlier set left there are removed.
+        That of an earlier set goes first, so that a kill leaves no mixture, and prompts
+        that one left there are removed.
         """
         path = Path(path)
+        (path / "wav.scp").unlink(missing_ok=True)
         spk2utt = defaultdict(list)
         for utt in sorted(self.utt2spk):
             spk2utt[self.utt2spk[utt]].append(utt)

@@ -2,17 +2,36 @@
 
 import argparse
 import sys
-from contextlib import nullcontext
-from typing import Optional, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Iterator, Optional, Sequence
 
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import writing_to
 from espnet_fsqdiff.tasks.building import check_optimizers
 from espnet_fsqdiff.tasks.interruption import STOPPED, passed_to_children
 from espnet_fsqdiff.yaml_files import check_config
 
+# Of collected statistics, what is written last: it says that they are whole.
+LAST = "valid/stats_keys"
 INSTEAD = "train with --ngpu N --multiprocessing_distributed true"
+
+
+@contextmanager
+def whole_statistics(args: argparse.Namespace) -> Iterator[None]:
+    """Let `LAST` be there only once the statistics that are collected are whole."""
+    if not args.collect_stats or args.dry_run or args.output_dir is None:
+        yield
+        return
+    last = Path(args.output_dir) / LAST
+    last.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        last.unlink(missing_ok=True)
+        raise
 
 
 class Launch:
@@ -36,7 +55,8 @@ class Launch:
         launches = args.multiprocessing_distributed and args.ngpu > 1
         with passed_to_children() if launches else nullcontext():
             try:
-                super().main(args=args)
+                with whole_statistics(args), writing_to(args.output_dir or "."):
+                    super().main(args=args)
             except ProcessExitedException as e:
                 if e.exit_code != STOPPED:
                     raise

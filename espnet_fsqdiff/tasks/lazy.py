@@ -30,7 +30,10 @@ def task_of(
 
         from espnet_fsqdiff.tasks import trainer as trainers
         from espnet_fsqdiff.tasks.building import model_of
+        from espnet_fsqdiff.tasks.data_types import name_faults
         from espnet_fsqdiff.tasks.launch import Launch
+
+        name_faults()
 
         def from_options(make: Callable) -> classmethod:
             def made(cls, args, *others, **named):

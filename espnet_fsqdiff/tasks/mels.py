@@ -70,6 +70,11 @@ def read_mel_stats(path: str) -> Tuple[torch.Tensor, torch.Tensor]:
         raise InputError(
             f"{path} is missing; make it in the statistics stage"
         ) from None
+    except Exception as e:  # numpy raises whatever the bytes lead it to
+        reason = " ".join(str(e).split())
+        raise InputError(
+            f"{path} is damaged ({reason}); make it again in the statistics stage"
+        ) from None
     mean = total / count
     std = np.sqrt(np.maximum(square / count - mean**2, 1e-10))
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

@@ -17,7 +17,9 @@ from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.states import check_sums
 from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
+from espnet_fsqdiff.tasks.epoch_files import put_in_order
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
 from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving
 from espnet_fsqdiff.tasks.training_state import TrainingState, load_training
@@ -40,8 +42,9 @@ SAFE = [
 
 
 def read_checkpoint(path: Path, map_location: str = "cpu") -> Optional[Dict[str, Any]]:
-    """The states saved in `path`, or None if it is missing or was cut off."""
+    """The states saved in `path`, or None if it is missing or damaged."""
     try:
+        check_sums(path)
         with torch.serialization.safe_globals(SAFE):
             return torch.load(path, map_location=map_location, weights_only=True)
     # Odd bytes lead torch to errors of many kinds.
@@ -121,7 +124,10 @@ class Resumable:
         states = None
         if options.resume:
             if not distributed.distributed or distributed.dist_rank == 0:
-                cls.mend(output_dir)
+                finished = cls.mend(output_dir)
+                if finished is not None:
+                    reported = finished["reporter"]
+                    put_in_order(output_dir, reported, options, read_checkpoint)
             if distributed.distributed:
                 torch.distributed.barrier()
             states = read_checkpoint(output_dir / STEP)
@@ -138,8 +144,15 @@ class Resumable:
             saving.remove()
 
     @staticmethod
-    def mend(output_dir: Path) -> None:
-        """Put back what a killed run left missing or cut off in `output_dir`."""
+    def mend(output_dir: Path) -> Optional[Dict[str, Any]]:
+        """Put back what a killed run left missing or cut off in `output_dir`.
+
+        Returns:
+            The states of the last finished epoch, None if there is none.
+
+        Raises:
+            InputError: What is needed to go on is damaged.
+        """
         for aside in output_dir.glob("*.tmp.*.pth"):
             aside.unlink()  # of `atomic_path`
         checkpoint, previous = output_dir / CHECKPOINT, output_dir / PREVIOUS
@@ -154,17 +167,21 @@ class Resumable:
             logging.warning(f"going on from {previous}")
             os.replace(previous, checkpoint)
         elif states is None and checkpoint.exists():
-            raise InputError(
-                f"{checkpoint} cannot be read; remove it to train from the start"
-            )
+            if any(output_dir.glob("*epoch.pth")):
+                raise InputError(
+                    f"{checkpoint} cannot be read; remove it to train from the start"
+                )
+            logging.warning(f"{checkpoint} is of the first epoch, which is repeated")
+            checkpoint.unlink()
         finished = states["reporter"]["epoch"] if states is not None else 0
         drop_stale(output_dir / STEP, finished)
         if states is None:
-            return
+            return None
         epoch = output_dir / f"{finished}epoch.pth"
         if read_checkpoint(epoch) is None:
             with atomic_path(epoch) as aside:
                 torch.save(states["model"], aside)
+        return states
 
     @staticmethod
     def resume(

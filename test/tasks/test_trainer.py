@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,28 @@ def test_a_whole_run_is_left_alone(killed, tmp_path):
 def test_a_new_run_needs_no_mending(tmp_path):
     ResumableTrainer.mend(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_changed_bytes_are_no_checkpoint(killed, tmp_path):
+    """torch reads them without a word."""
+    part = copy_of(killed, tmp_path) / "checkpoint.pth"
+    whole = part.read_bytes()
+    with zipfile.ZipFile(part) as f:
+        largest = max(f.infolist(), key=lambda info: info.file_size)
+    at = largest.header_offset + largest.file_size // 2
+    part.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    torch.load(part, weights_only=False)
+    assert read_checkpoint(part) is None
+
+
+def test_the_first_checkpoint_is_made_again(killed, tmp_path):
+    """A process that is killed while it writes the first has no other."""
+    exp = tmp_path / "exp"
+    exp.mkdir()
+    shutil.copy(killed / "checkpoint.pth", exp)
+    cut(exp / "checkpoint.pth")
+    assert ResumableTrainer.mend(exp) is None
+    assert not list(exp.iterdir())
 
 
 def test_no_readable_checkpoint_is_an_error(killed, tmp_path):

@@ -177,6 +177,34 @@ need() { # <stage> <file>... : stop if an input is missing, name its stage
             "(${names[maker]}) first: --stage ${maker}"
     done
 }
+seal() { # <output> <file>... : write check sums of files
+    local sums=$1
+    shift
+    sha256sum "$@" > "${sums}.tmp"
+    mv "${sums}.tmp" "${sums}"
+}
+whole() { # <stage> <file>... : stop if a file with check sums, or one it lists, is damaged
+    local maker=$1 sums broken
+    shift
+    for sums in "$@"; do
+        need "${maker}" "${sums}"
+        broken=$(sha256sum --check --quiet --strict "${sums}" 2>&1) || {
+            broken=${broken%%$'\n'*}
+            die "${broken#sha256sum: } (see ${sums}); run stage ${maker}" \
+                "(${names[maker]}) again: --stage ${maker}"
+        }
+    done
+}
+same_utts() { # <stage> <table>... : stop if one names other utterances than the first
+    local maker=$1 first=$2 table
+    shift 2
+    need "${maker}" "${first}" "$@"
+    for table in "$@"; do
+        cmp -s <(cut -d" " -f1 "${first}" | sort) <(cut -d" " -f1 "${table}" | sort) ||
+            die "${table} and ${first} have other utterances; run stage ${maker}" \
+                "(${names[maker]}) again: --stage ${maker}"
+    done
+}
 config() { # <option> <file> : stop if a config is missing
     [ -f "$2" ] || die "--$1 $2: no such file"
 }
@@ -237,6 +265,13 @@ stage_4() {
     ${python} -m espnet_fsqdiff.bin.make_token_list --nbpe "${nbpe}" \
         --train_text "${raw}/${train_set}/text" --check_text "${others[@]/%//text}" \
         --output_dir "${token_listdir}" "${cut_opts[@]}"
+    local made=("${token_list}")
+    [ "${token_type}" != bpe ] || made+=("${token_listdir}/bpe.model")
+    seal "${token_listdir}/tokens.sha256" "${made[@]}"
+}
+need_token_list() {
+    need 4 "${token_list}"
+    whole 4 "${token_listdir}/tokens.sha256"
 }
 
 tokenizer_opts=(
@@ -250,8 +285,9 @@ tokenizer_opts=(
 
 stage_5() {
     config tokenizer_config "${tokenizer_config}"
-    need 3 "${raw}/${train_set}/utt2num_samples" "${raw}/${valid_set}/utt2num_samples"
-    need 4 "${token_list}"
+    same_utts 3 "${raw}/${train_set}"/{wav.scp,text,utt2num_samples}
+    same_utts 3 "${raw}/${valid_set}"/{wav.scp,text,utt2num_samples}
+    need_token_list
     # shellcheck disable=SC2086
     ${train_cmd} "${tokenizer_stats}/stats.log" \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train --collect_stats true \
@@ -262,9 +298,12 @@ stage_5() {
 
 stage_6() {
     config tokenizer_config "${tokenizer_config}"
-    need 4 "${token_list}"
-    need 5 "${tokenizer_stats}"/{train,valid}/speech_shape \
-        "${tokenizer_stats}/train/feats_stats.npz"
+    need_token_list
+    need 3 "${raw}/${train_set}"/{wav.scp,text} "${raw}/${valid_set}"/{wav.scp,text}
+    # The keys are written last.
+    need 5 "${tokenizer_stats}"/{valid/stats_keys,train/feats_stats.npz}
+    same_utts 5 "${tokenizer_stats}/train/speech_shape" "${raw}/${train_set}"/{wav.scp,text}
+    same_utts 5 "${tokenizer_stats}/valid/speech_shape" "${raw}/${valid_set}"/{wav.scp,text}
     # shellcheck disable=SC2086
     train "${tokenizer_exp}" \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train \
@@ -292,12 +331,13 @@ stage_7() {
 }
 
 stage_8() {
-    need 4 "${token_list}"
-    need 7 "${tokens}/${train_set}/durations.txt" "${tokens}/${valid_set}/tokens.scp"
+    need_token_list
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     ${python} -m espnet_fsqdiff.bin.fit_duration \
         --train_tokens "${tokens}/${train_set}" --valid_tokens "${tokens}/${valid_set}" \
         --train_text "${raw}/${train_set}/text" --valid_text "${raw}/${valid_set}/text" \
         "${text_opts[@]}" --output_dir "${duration_exp}"
+    seal "${duration_exp}/duration.sha256" "${duration_exp}"/{duration.yaml,stats.json}
 }
 
 decoder_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
@@ -320,8 +360,10 @@ stage_9() {
     tables_of "${train_set}"
     decoder_data train "${tables[@]}"
     config train_config "${train_config}"
-    need 4 "${token_list}"
-    need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
+    need_token_list
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
+    same_utts 3 "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
+    same_utts 3 "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
     # shellcheck disable=SC2086
     ${train_cmd} "${decoder_stats}/stats.log" \
         ${python} -m "espnet_fsqdiff.bin.${decoder_train}" --collect_stats true \
@@ -346,8 +388,14 @@ split_tables() { # <table>... : each in num_splits parts; their directories into
 stage_10() {
     config train_config "${train_config}"
     need 6 "${tokenizer_files[0]}"
-    need 8 "${duration_exp}/duration.yaml"
-    need 9 "${decoder_stats}"/{train,valid}/speech_token_shape
+    whole 8 "${duration_exp}/duration.sha256"
+    need 9 "${decoder_stats}/valid/stats_keys" # written last
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
+    need 3 "${raw}/${train_set}/text" "${raw}/${valid_set}/text"
+    same_utts 9 "${decoder_stats}/train/speech_token_shape" \
+        "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
+    same_utts 9 "${decoder_stats}/valid/speech_token_shape" \
+        "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
     local shapes=${decoder_stats}/train/speech_token_shape data_opts tables
     tables_of "${train_set}"
     if [ "${num_splits}" -gt 1 ]; then
@@ -377,7 +425,7 @@ model_opts=(
 )
 need_models() {
     need 6 "${tokenizer_files[@]}"
-    need 8 "${duration_exp}/duration.yaml"
+    whole 8 "${duration_exp}/duration.sha256"
     need 10 "${decoder_exp}/config.yaml" "${decoder_exp}/${inference_model}"
     need_chain
 }
@@ -390,7 +438,7 @@ stage_12() ( # in a shell of its own: the number of threads is for it alone
     # Two commands share the processors; each is mostly Griffin-Lim on one core.
     export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
     for set in "${eval_sets[@]}"; do
-        need 7 "${tokens}/${set}/tokens.scp"
+        whole 7 "${tokens}/${set}/tokens.sha256"
         voices_of "${set}"
         ${decode_cmd} "${tokenizer_exp}/resynthesis/${set}/resynthesize.log" \
             ${python} -m espnet_fsqdiff.bin.resynthesize \
@@ -414,9 +462,9 @@ stage_13() {
     for set in "${eval_sets[@]}"; do
         local resynthesis=${tokenizer_exp}/resynthesis/${set}
         local synthesis=${inference_dir}/${set}
-        need 12 "${resynthesis}/wav.scp" "${synthesis}/wav.scp"
+        need 12 "${resynthesis}"/{wav.scp,stats.json} "${synthesis}"/{wav.scp,stats.json}
         need 7 "${tokens}/${train_set}/stats.json"
-        need 8 "${duration_exp}/stats.json"
+        whole 8 "${duration_exp}/duration.sha256"
         outdir=${report}
         [ "${#eval_sets[@]}" -eq 1 ] || outdir=${report}/${set}
         ${python} -m espnet_fsqdiff.bin.score --ref_dir "${raw}/${set}" \
@@ -475,6 +523,7 @@ for ((number = stage < 1 ? 1 : stage; number <= stop_stage && number <= 15; numb
     running=
     # The last line of a stage counts.
     printf '%d %s %.1f\n' "${number}" "${names[number]// /_}" \
-        "$(echo "${started} $(date +%s.%N)" | awk '{print $2 - $1}')" >> "${wall}"
+        "$(echo "${started} $(date +%s.%N)" | awk '{print $2 - $1}')" >> "${wall}" ||
+        die "${wall} cannot be written; make room and run the stage again"
 done
 log "Done. [stages ${stage} to ${stop_stage}]"

@@ -1,14 +1,13 @@
 """Sorted tables merged line by line: memory does not grow with their length."""
 
 import heapq
-import tempfile
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Iterable, Iterator, List, Sequence, Tuple, Union
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.files import atomic_path, parts_beside
 
 # Files that are open at once; the system's limit is often 1024.
 MAX_OPEN = 128
@@ -42,15 +41,10 @@ def merge_speakers(sources: Sequence[Path], target: Union[str, Path]) -> int:
 
 
 def _merge(sources: Sequence[Path], target: Path, reduce) -> int:
-    with (
-        atomic_path(target) as aside,
-        tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=f"{target.name}.tmp."
-        ) as folder,
-    ):
+    with atomic_path(target) as aside, parts_beside(aside) as folder:
         sources = list(sources)
         while len(sources) > MAX_OPEN:
-            part = Path(folder) / f"{len(sources)}"
+            part = folder / f"{len(sources)}"
             _write(part, reduce(sources[:MAX_OPEN], part))
             sources = [*sources[MAX_OPEN:], part]
         return _write(aside, reduce(sources, target))

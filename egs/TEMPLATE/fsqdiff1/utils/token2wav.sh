@@ -85,8 +85,8 @@ once() { # <output> <input>... -- <command>... : unless it was made of the same 
     "$@"
     [ -e "${output}" ] || die "${output} was not made; its log says why, or" \
         "--token2mel_model or --vocoder_model names another"
-    echo "${stamp}" > "${done_file}.tmp.$$"
-    mv "${done_file}.tmp.$$" "${done_file}"
+    echo "${stamp}" > "${done_file}.tmp"
+    mv "${done_file}.tmp" "${done_file}"
 }
 
 stage_11() {
@@ -108,6 +108,11 @@ stage_11() {
         once "${wave_raw}/${train_set}/wav.scp" "${wave_fs}" "${audio_format}" \
             "${lists[@]/%//wav.scp}" -- format_waves
     fi
+    local set maker=3
+    [ "${wave_raw}" = "${raw}" ] || maker=11
+    for set in "${train_set}" "${valid_set}"; do
+        same_utts "${maker}" "${wave_raw}/${set}"/{wav.scp,utt2num_samples}
+    done
     [ -z "${token2mel_config}" ] || train_token2mel
     [ -z "${vocoder_config}" ] || train_vocoder
     [ -z "${vocoder_finetune_config}" ] || tune_vocoder
@@ -121,7 +126,7 @@ format_waves() {
 
 train_token2mel() {
     need 6 "${tokenizer_files[0]}"
-    need 7 "${tokens}/${train_set}/utt2num_tokens" "${tokens}/${valid_set}/utt2num_tokens"
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     local split set voices opts=(
         --feats_extract_conf "fs=${wave_fs}" --tokenizer_config "${tokenizer_files[0]}"
         --config "${token2mel_config}"
@@ -130,6 +135,7 @@ train_token2mel() {
     for split in train valid; do
         set=${split}_set
         set=${!set}
+        same_utts 7 "${tokens}/${set}/tokens.scp" "${wave_raw}/${set}/wav.scp"
         opts+=(
             "--${split}_data_path_and_name_and_type" "${wave_raw}/${set}/wav.scp,speech,sound"
             "--${split}_data_path_and_name_and_type"
@@ -192,7 +198,7 @@ tune_vocoder() {
     [ -n "${vocoder_config}" ] ||
         die "--vocoder_finetune_config needs --vocoder_config, which it starts from"
     need 6 "${tokenizer_files[@]}"
-    need 7 "${tokens}/${train_set}/tokens.scp" "${tokens}/${valid_set}/tokens.scp"
+    whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
     local made=("${tokenizer_files[@]}" "${token2mel_opts[@]}" "${inference_config}")
     made+=("${tokens}/${train_set}/tokens.txt" "${tokens}/${valid_set}/tokens.txt")
     local voices
