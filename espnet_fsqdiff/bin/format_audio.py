@@ -1,6 +1,7 @@
 """Format audio: mono files at one sampling rate, stage 2 of a recipe.
 
-Files that are there and whole are kept, so a killed run goes on where it was. The
+Files that are there, whole and made of the same recordings are kept, so a killed run
+goes on where it was. The
 prompts of a set become mono files at their own rate, since what goes on with them may
 want a higher one than the tokenizer.
 """
@@ -61,12 +62,35 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def stamp(source: Path) -> str:
+    """What tells a recording from another of its name, and its name."""
+    try:
+        found = source.stat()
+    except FileNotFoundError:
+        return f"0 0 {source}"  # reading it names the utterance
+    return f"{found.st_size} {found.st_mtime_ns} {source}"
+
+
+def drop_outdated(jobs: List[Job], table: Path) -> None:
+    """Remove what was formatted from other recordings than are named now.
+
+    Args:
+        jobs: One for each utterance.
+        table: Has the stamps of the recordings; written before anything is
+            formatted, so that it is known what a killed run made its files of.
+    """
+    before = read_table(table) if table.is_file() else {}
+    now = {job.utt: stamp(job.source) for job in jobs}
+    for job in jobs:
+        if before.get(job.utt) != now[job.utt]:
+            job.target.unlink(missing_ok=True)
+    write_table(table, now)
+
+
 def num_samples_if_whole(job: Job) -> Optional[int]:
     """Return the length of the formatted file if it can be kept, else None."""
     target = job.target
     if not target.is_file() or not job.source.is_file():
-        return None
-    if target.stat().st_mtime < job.source.stat().st_mtime:
         return None
     try:
         wave, rate, channels = read_audio(target, job.utt)
@@ -118,6 +142,7 @@ def format_set(args: argparse.Namespace, name: str, pool, notices: Notices) -> N
         )
         for utt, source in data.wav.items()
     ]
+    drop_outdated(jobs, target_dir / "sources")
     results = pool.map(format_one, jobs, chunksize=8)
     num_samples, kept = {}, 0
     bar = tqdm(zip(jobs, results), name, len(jobs), unit="utt", disable=None)
@@ -143,7 +168,7 @@ def format_prompts(
     jobs: Dict[str, Job] = {}
     for utt, source in prompts.items():
         # By its recording, not by the utterance: another choice is another file.
-        digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(stamp(Path(source)).encode()).hexdigest()[:12]
         name = f"{Path(source).stem}_{digest}.{args.audio_format}"
         job = Job(f"prompt of {utt}", Path(source), target_dir / "prompts" / name, None)
         jobs.setdefault(source, job)

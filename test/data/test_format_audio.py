@@ -118,6 +118,27 @@ def test_another_rate_or_newer_source_is_formatted_again(recipe):
     assert (recipe / "dump/raw/org/train/data/train_0.flac").read_bytes() != before
 
 
+def test_another_recording_is_never_taken_for_the_one_before(recipe):
+    run()
+    data = DataDir.read("data/train")
+    made = recipe / "dump/raw/org/train/data/train_0.flac"
+    kept = recipe / "dump/raw/org/train/data/train_1.flac"
+    before, os_time = made.read_bytes(), (2 * 10**18, 2 * 10**18)
+    os.utime(kept, ns=os_time)
+    # Another file, older than what was formatted; then others of the same name.
+    data.wav["train_0"] = str(recipe / "test_0.wav")
+    os.utime(recipe / "test_0.wav", (10**9, 10**9))
+    data.write("data/train")
+    run()
+    other = made.read_bytes()
+    assert other == (recipe / "dump/raw/org/test/data/test_0.flac").read_bytes()
+    assert other != before
+    (recipe / "train_0.wav").replace(recipe / "test_0.wav")
+    run()
+    assert made.read_bytes() == before
+    assert kept.stat().st_mtime_ns == os_time[0]
+
+
 def test_bad_audio_is_named_and_no_wav_scp_is_left(recipe):
     soundfile.write(recipe / "train_2.wav", np.zeros(2400), 24000)
     with pytest.raises(InputError, match="^train_2: .*silent"):
