@@ -1,9 +1,8 @@
 """Format audio: mono files at one sampling rate, stage 2 of a recipe.
 
 Files that are there, whole and made of the same recordings are kept, so a killed run
-goes on where it was. The
-prompts of a set become mono files at their own rate, since what goes on with them may
-want a higher one than the tokenizer.
+goes on where it was. The prompts of a set become mono files at their own rate, since
+what goes on with them may want a higher one than the tokenizer.
 """
 
 import argparse
