@@ -32,8 +32,10 @@ flite:
 demo: env flite
 	$(IN_ENV) bash -c "cd egs/mini/tts1 && ./run.sh --preset demo"
 
+# A process for each core; the tests of a file stay together.
 test: env flite
-	$(IN_ENV) python -m pytest -q test
+	$(IN_ENV) env OMP_NUM_THREADS=1 python -m pytest -q --numprocesses auto \
+	    --dist loadfile test
 
 # BENCH="--quick --parts sampler" shortens it; python -m benchmarks.sampling --help
 bench: env

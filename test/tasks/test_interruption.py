@@ -132,6 +132,7 @@ class Exited:
         parser = argparse.ArgumentParser()
         parser.add_argument("--status", type=int)
         parser.set_defaults(ngpu=2, multiprocessing_distributed=True)
+        parser.set_defaults(collect_stats=False, dry_run=False, output_dir=None)
         return parser
 
 
