@@ -95,6 +95,16 @@ class Material:
         self.tokens = root / "tokens"
         self._write_corpus()
 
+    def voice_with(self, role: str, path: Path) -> Any:
+        """The voice, loaded with another file in place of that of `role`."""
+        from espnet_fsqdiff.text2speech import Text2Speech
+
+        left_out = ("inference_config", "readme")
+        files = {r: file for r, file in self.files.items() if r not in left_out}
+        return Text2Speech.from_files(
+            **{**files, role: path}, num_steps=1, vocoder_conf=dict(num_iters=1)
+        )
+
     def _write_model(self, task: Any, folder: Path, config: Dict[str, Any]) -> None:
         """config.yaml and model.pth of a model that was never trained."""
         import torch

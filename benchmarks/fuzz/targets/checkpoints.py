@@ -160,7 +160,6 @@ class Checkpoints(Target):
 
     def run(self, case: Case, folder: Path) -> None:
         from espnet_fsqdiff.tasks.trainer import read_checkpoint
-        from espnet_fsqdiff.text2speech import Text2Speech
 
         if case.kind == "resume":
             path = folder / "checkpoint.pth"
@@ -169,13 +168,5 @@ class Checkpoints(Target):
             return
         path = folder / "model.pth"
         path.write_bytes(case.content)
-        files = {
-            role: file
-            for role, file in self.material.files.items()
-            if role not in ("inference_config", "readme")
-        }
-        files[case.kind] = path
-        tts = Text2Speech.from_files(
-            **files, num_steps=1, vocoder_conf=dict(num_iters=1)
-        )
+        tts = self.material.voice_with(case.kind, path)
         check_speech(tts("hello there."), tts)

@@ -49,19 +49,9 @@ class Configs(Target):
         return st.one_of([content(role) for role in sorted(BUILDS)])
 
     def run(self, case: Case, folder: Path) -> None:
-        from espnet_fsqdiff.text2speech import Text2Speech
-
         path = folder / "config.yaml"
         path.write_bytes(case.content)
-        files = {
-            role: file
-            for role, file in self.material.files.items()
-            if role not in ("inference_config", "readme")
-        }
-        files[case.kind] = path
-        tts = Text2Speech.from_files(
-            **files, num_steps=1, vocoder_conf=dict(num_iters=1)
-        )
+        tts = self.material.voice_with(case.kind, path)
         check_speech(tts("hello there."), tts)
 
 
