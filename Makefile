@@ -32,10 +32,11 @@ flite:
 demo: env flite
 	$(IN_ENV) bash -c "cd egs/mini/tts1 && ./run.sh --preset demo"
 
-# A process for each core; the tests of a file stay together.
+# A process for each core; the tests of a file stay together, the recipes (few tests,
+# long) come before the end.
 test: env flite
 	$(IN_ENV) env OMP_NUM_THREADS=1 python -m pytest -q --numprocesses auto \
-	    --dist loadfile test
+	    --dist loadfile --no-loadscope-reorder test
 
 # BENCH="--quick --parts sampler" shortens it; python -m benchmarks.sampling --help
 bench: env

@@ -48,7 +48,7 @@ EXTRAS_REQUIRE = {
         "hypothesis>=6.100",
         "isort==9.0.2",
         "pytest>=8.0",
-        "pytest-xdist>=3.6",
+        "pytest-xdist>=3.7",
         "selenium>=4.20",  # the local page in a browser, where there is one
     ],
 }

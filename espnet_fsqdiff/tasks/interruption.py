@@ -83,6 +83,27 @@ def keep_workers(loader: DataLoader) -> None:
     itself, which is how torch and Python end workers that are left over, ends them.
     """
     loader.worker_init_fn = functools.partial(_start_worker, loader.worker_init_fn)
+    if loader.num_workers > 0 and multiprocessing.get_start_method() == "fork":
+        loader.multiprocessing_context = _ShieldedContext()
+
+
+class _ShieldedProcess(multiprocessing.context.ForkProcess):
+    """Begins with SIGTERM blocked.
+
+    Before it comes to `_start_worker` torch may have made threads in it, as many as
+    the training has, which would take the signal.
+    """
+
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _ShieldedContext(multiprocessing.context.ForkContext):
+    Process = _ShieldedProcess
 
 
 def _start_worker(init: Optional[Callable[[int], None]], worker_id: int) -> None:
@@ -91,6 +112,8 @@ def _start_worker(init: Optional[Callable[[int], None]], worker_id: int) -> None
     if hasattr(signal, "sigwaitinfo"):  # not on macOS, where SIGTERM ends it always
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_heed, args=(os.getppid(),), daemon=True).start()
+    else:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if init is not None:
         init(worker_id)
 

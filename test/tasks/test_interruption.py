@@ -51,10 +51,19 @@ def load_through_signals(pipe):
         for item in data:
             items.append(int(item))
             if len(items) == 1:
-                pipe.send("ready")
+                pipe.send(os.getpid())
                 pipe.recv()
     whole = items == list(range(len(data)))
     sys.exit(0 if whole and interruption.number == signal.SIGTERM else 1)
+
+
+def fork_with_threads(pipe):
+    """As above, of a process with threads of torch, which come again in its workers."""
+    torch.set_num_threads(2)
+    child = FORK.Process(target=load_through_signals, args=(pipe,))
+    child.start()
+    child.join(60)
+    sys.exit(child.exitcode)
 
 
 class Slow(torch.utils.data.Dataset):
@@ -66,13 +75,17 @@ class Slow(torch.utils.data.Dataset):
         return item
 
 
-def test_workers_outlive_signals_to_the_group():
-    ours, theirs = FORK.Pipe()
-    child = FORK.Process(target=load_through_signals, args=(theirs,))
+@pytest.mark.parametrize("start", [load_through_signals, fork_with_threads])
+def test_workers_outlive_signals_to_the_group(start):
+    # Of a process that is new: what it has done decides on the threads of workers.
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    child = spawn.Process(target=start, args=(theirs,))
     child.start()
     assert ours.poll(60)
+    group = ours.recv()
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
-        os.killpg(child.pid, number)
+        os.killpg(group, number)
         time.sleep(0.1)  # handlers run in this order
     ours.send("go on")
     child.join(60)
