@@ -1,5 +1,6 @@
 """Memory stays bounded when every request has a shape of its own."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet_fsqdiff.kernel_cache import VARIABLE
+from espnet_fsqdiff.kernel_cache import ARENAS, VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,3 +54,44 @@ def test_memory_does_not_grow_with_the_number_of_shapes():
     if unbounded < 4:
         pytest.skip("this torch keeps no kernels by shape")
     assert growth("bounded") < unbounded / 2
+
+
+# Has malloc name the arenas that 8 threads at once leave behind, on stderr.
+THREADS = """
+import ctypes, sys, threading
+from espnet_fsqdiff.kernel_cache import bound_kernel_cache
+
+if sys.argv[1] == "bounded":
+    bound_kernel_cache()
+together = threading.Barrier(8)
+
+def work():
+    together.wait()
+    rows = [bytes(50_000) for _ in range(100)]
+    together.wait()
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+def arenas(how):
+    env = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, how],
+        env={**env, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.count("Arena ")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+def test_threads_share_few_arenas():
+    assert arenas("unbounded") > ARENAS
+    assert 1 <= arenas("bounded") <= ARENAS
