@@ -10,7 +10,8 @@ every length (20 kB for each kind of convolution). On a CPU, lengths are therefo
 rounded up: there are few of them, and all have been met soon.
 
 glibc keeps what threads free in arenas, eight for each core; the threads of a request,
-which sample on one core each, would spread over all of them.
+which sample on one core each, would spread over all of them. And MKL keeps buffers for
+each thread, for those that have ended too.
 """
 
 import ctypes
@@ -27,12 +28,14 @@ LENGTH_STEP = 8
 
 
 def bound_kernel_cache() -> None:
-    """Let oneDNN keep `CAPACITY` kernels and malloc `ARENAS` arenas.
+    """Let oneDNN keep `CAPACITY` kernels, malloc `ARENAS` arenas and MKL no buffers.
 
-    Unless the environment says otherwise (`MALLOC_ARENA_MAX`). To be called before the
-    first computation of the process; later the former does nothing.
+    Unless the environment says otherwise (`MALLOC_ARENA_MAX`, `MKL_DISABLE_FAST_MM`).
+    To be called before the first computation of the process; later only the second
+    is heeded.
     """
     os.environ.setdefault(VARIABLE, str(CAPACITY))
+    os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
     if "MALLOC_ARENA_MAX" not in os.environ and sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not in every libc
         if mallopt is not None:
