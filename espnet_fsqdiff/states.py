@@ -10,6 +10,10 @@ import torch
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.option_types import shown
 
+# Of weights.
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_BYTEARRAY = b"bytearray"
+
 
 def check_sums(path: Union[str, Path]) -> None:
     """Compare what torch saved with the check sums in the file; torch itself does not.
@@ -107,9 +111,6 @@ def _fault_of(key: object, value: object) -> str:
     return ""
 
 
-_BYTEARRAY = b"bytearray"
-# Of weights.
-FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 # What training steps, and its moving average, which is all that speaks.
 TRAINED, AVERAGED = "network.", "ema.network."
 # What only stands by while a vocoder is trained.

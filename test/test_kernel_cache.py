@@ -36,16 +36,22 @@ print(resident() - start)
 """
 
 
-def growth(how):
-    env = {k: v for k, v in os.environ.items() if k != VARIABLE}
+def run(code, how):
+    """A Python of its own, in whose environment no bound is set."""
+    unset = (VARIABLE, "MALLOC_ARENA_MAX", "MKL_DISABLE_FAST_MM")
+    env = {k: v for k, v in os.environ.items() if k not in unset}
     done = subprocess.run(
-        [sys.executable, "-c", CODE, how],
+        [sys.executable, "-c", code, how],
         env={**env, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return float(done.stdout)
+    return done
+
+
+def growth(how):
+    return float(run(CODE, how).stdout)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
@@ -80,15 +86,7 @@ ctypes.CDLL(None).malloc_stats()
 
 
 def arenas(how):
-    env = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS, how],
-        env={**env, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr.count("Arena ")
+    return run(THREADS, how).stderr.count("Arena ")
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
