@@ -177,11 +177,6 @@ class DataDir:
         _check_texts(path / "text", text)
         _check_speakers(path, utt2spk, spk2utt)
         for utt, name in wav.items():
-            if "/" in utt:
-                raise InputError(
-                    f"{path}/wav.scp: utterance id {utt} has a slash, but ids become "
-                    "file names; rename it"
-                )
             _check_audio_name(path / "wav.scp", utt, name, check_audio)
         return cls(wav, text, utt2spk, *read_prompts(path, text, check_audio))
 
