@@ -28,9 +28,7 @@ def make_part(choices: Any, args: argparse.Namespace, **given: Any) -> Any:
     """
     name = choices.name
     chosen, conf = getattr(args, name), getattr(args, f"{name}_conf")
-    known = [c for c in choices.choices() if c is not None]
-    if chosen not in known:
-        raise InputError(f"{name} {chosen!r} is unknown; choose one of {known}")
+    check_choice(name, chosen, [c for c in choices.choices() if c is not None])
     made = choices.get_class(chosen)
     return made(**given, **check_options(f"{name}_conf", made, conf, given))
 
