@@ -1,7 +1,9 @@
 """Work in parts: few enough frames for the cache, each on cores of its own."""
 
+import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Callable, List, Optional, Sequence, TypeVar
 
 import torch
@@ -103,6 +105,20 @@ def sample_in_parts(
     return [results[i] for i in range(len(num_frames))]
 
 
+# The pools of each thread that calls, kept: torch's libraries leave buffers behind for
+# every thread that ends. No thread shares them, so that no pool can wait for itself.
+_kept = threading.local()
+
+
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """A pool of this thread and process: forked ones inherit no threads."""
+    key = (os.getpid(), workers)
+    pools = _kept.__dict__
+    if key not in pools:
+        pools[key] = ThreadPoolExecutor(workers)
+    return pools[key]
+
+
 def map_at_once(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> List[Result]:
@@ -118,27 +134,31 @@ def map_at_once(
         workers: Calls at once.
 
     Returns:
-        What the calls return, in the order of the items.
+        What the calls return, in the order of the items. The first exception of a
+        call is raised, after all calls.
     """
     workers = min(workers, len(items))
     if workers < 2:
         return [function(item) for item in items]
     threads = torch.get_num_threads()
+    each = max(1, threads // workers)
     gradients = torch.is_grad_enabled()
     autocast = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu")
 
     def call(item: Item) -> Result:
+        if torch.get_num_threads() != each:
+            torch.set_num_threads(each)
         with torch.set_grad_enabled(gradients):
             with torch.autocast("cpu", dtype=dtype, enabled=autocast):
                 return function(item)
 
-    each = max(1, threads // workers)
+    calls = [_pool(workers).submit(call, item) for item in items]
     try:
-        with ThreadPoolExecutor(
-            workers, initializer=torch.set_num_threads, initargs=(each,)
-        ) as executor:
-            return list(executor.map(call, items))
+        wait(calls)
     finally:
+        for pending in calls:  # if this thread was interrupted
+            pending.cancel()
         # Threads begun later take the number that was set last.
         torch.set_num_threads(threads)
+    return [done.result() for done in calls]

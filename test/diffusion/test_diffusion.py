@@ -1,5 +1,7 @@
 """Schedules, sampler, loss, average and generation."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -371,6 +373,32 @@ def test_workers_share_the_threads_and_give_them_back():
             map_at_once(lambda part: {}[part[0]], parts, workers=2)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_workers_are_kept_by_the_thread_that_calls():
+    both = threading.Barrier(2, timeout=30)
+
+    def name(part):
+        both.wait()
+        return threading.get_ident()
+
+    first = set(map_at_once(name, [1, 2], workers=2))
+    assert len(first) == 2 and threading.get_ident() not in first
+    assert set(map_at_once(name, [1, 2], workers=2)) == first
+    # Workers that call have workers of their own, or both would wait for themselves.
+    inner = map_at_once(lambda _: map_at_once(str, [1, 2], workers=2), [1, 2], 2)
+    assert inner == [["1", "2"]] * 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_workers_of_its_own():
+    assert map_at_once(str, [1, 2], workers=2) == ["1", "2"]
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # a wait for the parent's workers would have no end
+        os._exit(0 if map_at_once(str, [1, 2], workers=2) == ["1", "2"] else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(
