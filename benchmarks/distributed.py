@@ -60,9 +60,9 @@ def get_parser() -> argparse.ArgumentParser:
 
 def write_corpus(root: Path, num_utts: int, seed: int = 0) -> None:
     """Sets `train` and `valid` (8 utterances) of random texts and tokens."""
+    from espnet_fsqdiff.arks import write_ark
     from espnet_fsqdiff.data.datadir import write_table
     from espnet_fsqdiff.text.tokenizer import write_token_list
-    from espnet_fsqdiff.token_io import write_ark
 
     rng = np.random.default_rng(seed)
     write_token_list(root / "symbols.txt", SYMBOLS)

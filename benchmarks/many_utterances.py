@@ -42,7 +42,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def write_corpus(folder: Path, utterances: int, shard_size: int, seed: int = 0) -> None:
     """Texts of 10 to 30 letters and 40 to 80 tokens each, in shards."""
-    from espnet_fsqdiff.token_io import write_ark
+    from espnet_fsqdiff.arks import write_ark
 
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

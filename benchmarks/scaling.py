@@ -158,7 +158,7 @@ def make_plan(config: Dict, cost: StepCost, num_gpus: int, hours: float) -> Plan
 
 def token_bytes(num_utterances: int = 1000, seconds: float = 10.0) -> float:
     """Bytes a token takes in an archive and its table, measured on random ones."""
-    from espnet_fsqdiff.token_io import write_ark
+    from espnet_fsqdiff.arks import write_ark
 
     frames = round(seconds * RATE_HZ)
     rng = np.random.default_rng(0)

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.data.datadir import DataDir, write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
@@ -30,7 +31,6 @@ from espnet_fsqdiff.token_io import (
     count_codes,
     read_tokens,
     token_stats,
-    write_ark,
     write_counts,
     write_int_table,
 )

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Un
 import numpy as np
 import torch
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.shards import (
@@ -23,7 +24,7 @@ from espnet_fsqdiff.shards import (
     unfinished,
 )
 from espnet_fsqdiff.token2wav.speakers import read_embeddings
-from espnet_fsqdiff.token_io import read_tokens, write_ark
+from espnet_fsqdiff.token_io import read_tokens
 
 PathLike = Union[str, Path]
 

@@ -1,24 +1,17 @@
-"""Speech tokens on disk: kaldiio ark/scp, text, counts and statistics."""
+"""Speech tokens on disk: ark/scp, text, counts and statistics."""
 
 import math
-import os
-import re
-from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Dict, Iterable, List, Mapping, Optional, Union
 
 import numpy as np
 
+from espnet_fsqdiff.arks import ArkReader
 from espnet_fsqdiff.data.datadir import read_table, write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 
 PathLike = Union[str, Path]
-
-# Kaldi writes the bytes of each number before it.
-_INT_VECTOR = np.dtype([("width", "i1"), ("value", "<i4")])
-# Of an offset; no archive has more bytes.
-_DIGITS = re.compile("[0-9]{1,15}")
 
 
 def check_tokens(tokens: np.ndarray, num_codes: int, utt: str) -> None:
@@ -29,33 +22,6 @@ def check_tokens(tokens: np.ndarray, num_codes: int, utt: str) -> None:
             f"{utt}: token {bad[0]} is outside the codebook of {num_codes} codes; "
             "extract the tokens with the tokenizer in use (stage 7)"
         )
-
-
-def write_ark(
-    path: PathLike, arrays: Mapping[str, np.ndarray], dtype: type = np.int32
-) -> Dict[str, int]:
-    """Write arrays as a Kaldi archive, whole or not at all.
-
-    Args:
-        path: The archive.
-        arrays: By utterance id.
-        dtype: What they become: `np.int32` for tokens, `np.float32` for mels.
-
-    Returns:
-        The byte offset of every utterance: `<path>:<offset>` is its scp entry.
-    """
-    import kaldiio
-
-    with atomic_path(path) as aside:
-        scp = aside.with_name(aside.name + ".scp")
-        arrays = {utt: np.asarray(a, dtype=dtype) for utt, a in arrays.items()}
-        try:
-            kaldiio.save_ark(str(aside), arrays, scp=str(scp))
-            lines = scp.read_text(encoding="utf-8").splitlines()
-        finally:
-            scp.unlink(missing_ok=True)
-    entries = (line.split(maxsplit=1) for line in lines)
-    return {utt: int(entry.rsplit(":", 1)[1]) for utt, entry in entries}
 
 
 def read_tokens(
@@ -85,48 +51,24 @@ def read_tokens(
 
 def _read_scp(path: Path) -> Dict[str, np.ndarray]:
     tokens = {}
-    with ExitStack() as last:
-        opened, name = None, None
+    with ArkReader() as archives:
         for utt, entry in read_table(path).items():
-            archive, _, offset = entry.rpartition(":")
-            if not os.path.isfile(archive) or not _DIGITS.fullmatch(offset):
+            try:
+                array = archives.read(entry)
+                if array.dtype != np.int32 or array.ndim != 1:
+                    raise ValueError("no int32 vector is there")
+            except FileNotFoundError:
                 raise InputError(
                     f"{path}: {utt}: no archive {entry}; extract the tokens again "
                     "(stage 7)"
-                )
-            try:
-                if archive != name:
-                    last.close()
-                    opened, name = last.enter_context(open(archive, "rb")), archive
-                tokens[utt] = _read_int_vector(opened, int(offset))
+                ) from None
             except (OSError, ValueError) as e:
                 raise InputError(
                     f"{path}: {utt}: {entry} is damaged ({e}); extract the tokens "
                     "again (stage 7)"
                 ) from e
+            tokens[utt] = array.astype(np.int64)
     return tokens
-
-
-def _read_int_vector(archive: BinaryIO, offset: int) -> np.ndarray:
-    """An int32 vector of a Kaldi archive as int64 (T,).
-
-    kaldiio would also run the commands that an scp file names, and unpickle.
-
-    Raises:
-        ValueError: There is none, or not all of it.
-    """
-    archive.seek(offset)
-    head = archive.read(7)
-    if len(head) < 7 or head[:3] != b"\0B\4":
-        raise ValueError("no int32 vector is there")
-    size = int.from_bytes(head[3:], "little", signed=True)
-    left = os.fstat(archive.fileno()).st_size - archive.tell()
-    if not 0 <= _INT_VECTOR.itemsize * size <= left:
-        raise ValueError(f"it says that {size} numbers follow, which are not there")
-    row = np.frombuffer(archive.read(_INT_VECTOR.itemsize * size), _INT_VECTOR)
-    if (row["width"] != 4).any():
-        raise ValueError("no int32 vector is there")
-    return row["value"].astype(np.int64)
 
 
 def read_int_table(path: PathLike) -> Dict[str, np.ndarray]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.data.datadir import read_table, write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.mel_generation import mel_maker_key, merge, plan, run_job
-from espnet_fsqdiff.token_io import write_ark
 
 
 class FakeChain:

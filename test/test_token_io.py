@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.token_io import (
     count_codes,
@@ -13,7 +14,6 @@ from espnet_fsqdiff.token_io import (
     read_int_table,
     read_tokens,
     token_stats,
-    write_ark,
     write_counts,
     write_int_table,
 )

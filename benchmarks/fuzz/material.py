@@ -129,10 +129,10 @@ class Material:
     def _write_corpus(self) -> None:
         import soundfile
 
+        from espnet_fsqdiff.arks import write_ark
         from espnet_fsqdiff.data.datadir import DataDir, write_table
         from espnet_fsqdiff.token_io import (
             count_codes,
-            write_ark,
             write_counts,
             write_int_table,
         )

@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-import yaml
-
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.yaml_files import read_yaml
 
 DECODERS = ("cdcd", "lm")
 TOKENS = ("fsq", "rvq")
@@ -111,13 +110,8 @@ def read_plan(path: Union[str, Path]) -> List[Variant]:
         InputError: If the file is missing, or names something unknown or unfit.
     """
     path = Path(path)
-    try:
-        plan = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; name the list of variants") from None
-    except yaml.YAMLError as e:
-        raise InputError(f"{path}: not yaml: {str(e).splitlines()[0]}") from None
-    if not isinstance(plan, dict) or not isinstance(plan.get("variants"), dict):
+    plan = read_yaml(path)
+    if not isinstance(plan.get("variants"), dict):
         raise InputError(f"{path}: it has no mapping `variants`; write one")
     shared = {k: v for k, v in plan.items() if k != "variants"}
     unknown = sorted(set(shared) - {"seeds", "steps", *BUDGET})

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.bin.tts_inference import main
 from espnet_fsqdiff.data.datadir import DataDir
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.token_io import read_int_table, write_ark, write_int_table
+from espnet_fsqdiff.token_io import read_int_table, write_int_table
 
 TEXTS = {"a": "good night", "b": "it is late and so good night", "c": "hello"}
 SAID = "hello there my friend"  # 36 frames predicted

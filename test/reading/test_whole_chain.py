@@ -11,11 +11,12 @@ import soundfile
 import torch
 import yaml
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.packing import pack, unpack
 from espnet_fsqdiff.text2speech import Text2Speech
-from espnet_fsqdiff.token_io import write_ark, write_int_table
+from espnet_fsqdiff.token_io import write_int_table
 
 FS, HOP = 24000, 480
 MEL = dict(fs=FS, n_fft=1024, hop_length=HOP, n_mels=16, fmin=0, fmax=None)

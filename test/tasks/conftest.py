@@ -43,10 +43,11 @@ class TokenData:
     """
 
     def __init__(self, root):
+        from espnet_fsqdiff.arks import write_ark
         from espnet_fsqdiff.data.datadir import write_table
         from espnet_fsqdiff.duration import DurationTable
         from espnet_fsqdiff.text.tokenizer import write_token_list
-        from espnet_fsqdiff.token_io import write_ark, write_int_table
+        from espnet_fsqdiff.token_io import write_int_table
 
         self.root = root
         self.token_list = root / "symbols.txt"

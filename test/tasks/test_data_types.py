@@ -5,9 +5,9 @@ import pytest
 import soundfile
 from espnet2.train import dataset, iterable_dataset
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.tasks.data_types import name_faults
-from espnet_fsqdiff.token_io import write_ark
 
 
 @pytest.fixture
@@ -88,6 +88,17 @@ def test_faults_name_utterance_table_and_file(tables, tmp_path, harm, message):
     harm(tmp_path)
     with pytest.raises(InputError, match=message):
         read(tables, "b")
+
+
+def test_commands_and_pickles_of_a_table_are_not_run(tables, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.ark").write_bytes(b"PKL cos\nmkdir\n(S'ran'\ntR.")
+    for entry in ("touch ran |", "x.ark:0"):
+        (tmp_path / "tokens").write_text(f"a {entry}\nb {entry}\n")
+        for each in (lambda: read(tables, "b"), lambda: stream(tables)):
+            with pytest.raises(InputError, match="cannot be read"):
+                each()
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import pytest
 import torch
 import yaml
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.states import for_inference
 from espnet_fsqdiff.tasks.common import load_model
 from espnet_fsqdiff.tasks.token2mel import Token2MelPreprocessor, Token2MelTask
 from espnet_fsqdiff.token2mel import Token2Mel
-from espnet_fsqdiff.token_io import write_ark
 
 FS, HOP, N_MELS, SPEAKER = 8000, 160, 10, 4
 CONFIG = dict(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from espnet_fsqdiff.arks import write_ark
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.token2wav.speakers import read_embeddings
-from espnet_fsqdiff.token_io import write_ark
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def test_those_asked_for_are_read(scp):
 @pytest.mark.parametrize(
     "rows, culprit",
     [
-        (np.ones((1, 4), np.float32), "b: .*no binary vector of Kaldi's is there"),
+        (np.ones((1, 4), np.float32), "b: .* is no vector of finite numbers"),
         (np.array([1, np.nan], np.float32), "b: .* is no vector of finite numbers"),
-        (np.ones(4, np.int32), "b: .*no binary vector of Kaldi's is there"),
-        ("pickle", "b: .*no binary vector of Kaldi's is there"),
+        (np.ones(4, np.int32), "b: .* is no vector of finite numbers"),
+        ("pickle", "b: .*no binary array of Kaldi's is there"),
         (np.ones(3, np.float32), "b: .* has 3 numbers, not 4 as those before it"),
-        ("cut", "b: b.ark:2 has 0 numbers"),
+        ("cut", "b: b.ark:2 cannot be read .*numbers follow, which are not there"),
         ("none.ark:2", "b: none.ark:2 cannot be read"),
-        ("touch ran |", "utterance b is a command"),
+        ("touch ran |", "b: touch ran . cannot be read .a command; run it"),
         (None, "utterance b is missing"),
     ],
 )
