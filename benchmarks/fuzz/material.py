@@ -1,30 +1,102 @@
 """A tiny voice and a tiny corpus, all of it sound: what the targets damage."""
 
+import importlib
 from argparse import Namespace
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
 FS, HOP = 16000, 160
 SYMBOLS = ["<sos/eos>", "<space>", *"abcdefghijklmnopqrstuvwxyz.,'"]
 LEVELS = dict(levels=[3, 3, 3])
-DECODER = dict(
-    codebook_conf=LEVELS,
-    text_expansion="duration",
-    text_encoder_conf=dict(dim=8, num_layers=1),
-    backbone_conf=dict(dim=16, depth=1, num_heads=2, max_frames=120),
-    loss_conf=dict(prompt_prob=0.5),
-)
-TOKENIZER = dict(
-    feats_extract_conf=dict(
-        fs=FS, n_fft=512, hop_length=HOP, n_mels=20, fmin=0, fmax=8000
+MEL = dict(fs=FS, n_fft=512, hop_length=HOP, n_mels=20, fmin=0, fmax=8000)
+
+
+class Part(NamedTuple):
+    """A model of a voice.
+
+    Attributes:
+        task: Its task, below `espnet_fsqdiff.tasks`.
+        config: Argument of `Text2Speech.from_files` that names its config.yaml.
+        weights: That which names its weights.
+        training: What it would be trained with.
+    """
+
+    task: str
+    config: str
+    weights: str
+    training: Dict[str, Any]
+
+
+# The voice is of the first two; the others may take a place in it.
+PARTS = {
+    "decoder": Part(
+        "cdcd.CDCDTask",
+        "train_config",
+        "model_file",
+        dict(
+            codebook_conf=LEVELS,
+            text_expansion="duration",
+            text_encoder_conf=dict(dim=8, num_layers=1),
+            backbone_conf=dict(dim=16, depth=1, num_heads=2, max_frames=120),
+            loss_conf=dict(prompt_prob=0.5),
+        ),
     ),
-    encoder_conf=dict(output_size=8, num_blocks=1),
-    quantizer_conf=LEVELS,
-    decoder_conf=dict(hidden_size=8, num_blocks=1),
-    recognizer_conf=dict(hidden_size=8, num_blocks=1),
-)
+    "tokenizer": Part(
+        "fsq_tokenizer.FSQTokenizerTask",
+        "tokenizer_config",
+        "tokenizer_file",
+        dict(
+            feats_extract_conf=MEL,
+            encoder_conf=dict(output_size=8, num_blocks=1),
+            quantizer_conf=LEVELS,
+            decoder_conf=dict(hidden_size=8, num_blocks=1),
+            recognizer_conf=dict(hidden_size=8, num_blocks=1),
+        ),
+    ),
+    "language_model": Part(
+        "token_lm.TokenLMTask",
+        "train_config",
+        "model_file",
+        dict(
+            codebook_conf=LEVELS,
+            text_expansion="alignment",
+            text_encoder_conf=dict(dim=8, num_layers=1),
+            lm_conf=dict(dim=16, num_layers=1, num_heads=2, mlp_dim=16),
+            network_conf=dict(points=True),
+            loss_conf=dict(token_mask=0.2),
+        ),
+    ),
+    "token2mel": Part(
+        "token2mel.Token2MelTask",
+        "token2mel_config",
+        "token2mel_file",
+        dict(
+            feats_extract_conf=MEL,
+            codebook_conf=LEVELS,
+            token_encoder_conf=dict(dim=8, num_layers=1),
+            backbone="convnext",
+            backbone_conf=dict(dim=8, depth=1, max_frames=500),
+            loss_conf=dict(prompt_prob=0.5),
+        ),
+    ),
+    "vocoder": Part(
+        "vocoder.VocoderTask",
+        "vocoder_train_config",
+        "vocoder_file",
+        dict(
+            feats_extract_conf=MEL,
+            generator_conf=dict(hidden_size=8, num_blocks=1),
+            discriminator_conf=dict(
+                period=dict(periods=[2], channels=2, max_downsample_channels=4),
+                stft=None,
+            ),
+            criterion_conf=dict(windows=[512], n_mels=[16]),
+            model_conf=dict(segment_size=3200),
+        ),
+    ),
+}
 INFERENCE = dict(
     num_steps=1,
     guidance_scale=0.5,
@@ -40,8 +112,9 @@ class Material:
 
     Attributes:
         files: Of the voice, by role (see `packing.pack`).
-        configs: The contents of its yaml files, by role.
-        train_configs: What its models would be trained with, by role.
+        tasks: Of every part, by its name.
+        configs: Its config.yaml.
+        weights: The file of its weights.
         pack: The voice in a zip.
         corpus: A Kaldi data directory of three utterances, with `utt2num_samples`.
         tokens: Their tokens: `tokens.scp`, `tokens.txt`, `counts.txt`, ...
@@ -53,8 +126,6 @@ class Material:
 
         from espnet_fsqdiff.duration import DurationTable
         from espnet_fsqdiff.packing import pack
-        from espnet_fsqdiff.tasks.cdcd import CDCDTask
-        from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerTask
         from espnet_fsqdiff.text2speech import Text2Speech
         from espnet_fsqdiff.text.tokenizer import write_token_list
 
@@ -62,57 +133,73 @@ class Material:
         root.mkdir(parents=True)
         self.symbols = root / "tokens.txt"
         write_token_list(self.symbols, SYMBOLS)
-        self.train_configs = dict(train_config=DECODER, tokenizer_config=TOKENIZER)
-        self.tasks = dict(train_config=CDCDTask, tokenizer_config=FSQTokenizerTask)
+        self.tasks, self.configs, self.weights = {}, {}, {}
+        for name, part in PARTS.items():
+            module, task = part.task.split(".")
+            module = importlib.import_module(f"espnet_fsqdiff.tasks.{module}")
+            self.tasks[name] = getattr(module, task)
+            self._write_model(name, root / name)
         self.files: Dict[str, Path] = {}
-        for role, task in self.tasks.items():
-            folder = root / role
-            self._write_model(task, folder, self.train_configs[role])
-            self.files[role] = folder / "config.yaml"
-            weights = "model_file" if role == "train_config" else "tokenizer_file"
-            self.files[weights] = folder / "model.pth"
+        for name in ("decoder", "tokenizer"):
+            self.files.update(self._files_of(name))
         self.files["duration_file"] = root / "duration.yaml"
         frames = np.full(len(SYMBOLS), 1.5)
         DurationTable(SYMBOLS, frames).save(self.files["duration_file"])
+        voice = dict(self.files)
         self.files["inference_config"] = root / "decode.yaml"
         self.files["inference_config"].write_text(yaml.safe_dump(INFERENCE))
         self.files["readme"] = root / "README.md"
         self.files["readme"].write_text("# A tiny voice\n")
-        self.configs = {
-            role: yaml.safe_load(path.read_text(encoding="utf-8"))
-            for role, path in self.files.items()
-            if path.suffix == ".yaml"
-        }
         self.pack = pack(root / "voice.zip", self.files, "CC0-1.0")
-        files = {
-            role: path
-            for role, path in self.files.items()
-            if role not in ("inference_config", "readme")
-        }
         options = {k: v for k, v in INFERENCE.items() if k != "vocoder"}
-        self.tts = Text2Speech.from_files(**files, **options)
+        self.tts = Text2Speech.from_files(**voice, **options)
+        self.voice = voice
         self.corpus = root / "corpus"
         self.tokens = root / "tokens"
         self._write_corpus()
 
-    def voice_with(self, role: str, path: Path) -> Any:
-        """The voice, loaded with another file in place of that of `role`."""
+    def voice_with(self, name: str, **files: Path) -> Any:
+        """The voice, loaded with one part in it.
+
+        Args:
+            name: Of the part.
+            **files: `config` or `weights`, in place of those of the part.
+        """
         from espnet_fsqdiff.text2speech import Text2Speech
 
-        left_out = ("inference_config", "readme")
-        files = {r: file for r, file in self.files.items() if r not in left_out}
-        return Text2Speech.from_files(
-            **{**files, role: path}, num_steps=1, vocoder_conf=dict(num_iters=1)
-        )
+        named = {**self.voice, **self._files_of(name, **files)}
+        if name != "language_model":
+            named["num_steps"] = 1
+        if name != "vocoder":
+            named["vocoder_conf"] = dict(num_iters=1)
+        if name == "token2mel":
+            named["token2mel_conf"] = dict(num_steps=1)
+        return Text2Speech.from_files(**named)
 
-    def _write_model(self, task: Any, folder: Path, config: Dict[str, Any]) -> None:
+    def _files_of(self, name: str, **files: Path) -> Dict[str, Path]:
+        part = PARTS[name]
+        folder = self.root / name
+        return {
+            part.config: files.get("config", folder / "config.yaml"),
+            part.weights: files.get("weights", folder / "model.pth"),
+        }
+
+    def train_config(self, name: str) -> Dict[str, Any]:
+        """What a part would be trained with: the content of a `--config`."""
+        config = dict(PARTS[name].training)
+        if name not in ("token2mel", "vocoder"):
+            config["token_list"] = str(self.symbols)
+        return config
+
+    def _write_model(self, name: str, folder: Path) -> None:
         """config.yaml and model.pth of a model that was never trained."""
         import torch
         import yaml
 
-        folder.mkdir(parents=True)
+        task = self.tasks[name]
+        folder.mkdir()
         train = folder / "train.yaml"
-        train.write_text(yaml.safe_dump({**config, "token_list": str(self.symbols)}))
+        train.write_text(yaml.safe_dump(self.train_config(name)))
         args: Namespace = task.get_parser().parse_args(
             ["--config", str(train), "--output_dir", str(folder)]
         )
@@ -123,8 +210,11 @@ class Material:
             torch.nn.init.normal_(parameter, std=0.3)
         options = vars(args).items()
         kept = {k: v for k, v in options if k not in ("config", "required")}
-        (folder / "config.yaml").write_text(yaml.safe_dump(kept))
-        torch.save(model.state_dict(), folder / "model.pth")
+        content = yaml.safe_dump(kept)
+        self.configs[name] = yaml.safe_load(content)
+        (folder / "config.yaml").write_text(content)
+        self.weights[name] = folder / "model.pth"
+        torch.save(model.state_dict(), self.weights[name])
 
     def _write_corpus(self) -> None:
         import soundfile

@@ -47,6 +47,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recognizer", choices=sorted(recognizer_choices), default="pocketsphinx"
     )
+    parser.add_argument(
+        "--spk_config", help="config.yaml of an ESPnet speaker model: compares voices"
+    )
+    parser.add_argument("--spk_file", help="its weights")
     parser.add_argument("--nj", type=int, default=1, help="number of processes")
     parser.add_argument(
         "--num_examples", type=int, default=5, help="utterances shown and played"
@@ -78,6 +82,14 @@ def main(cmd: Optional[List[str]] = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     if args.nj < 1 or args.num_examples < 0:
         raise InputError("--nj has to be at least 1 and --num_examples at least 0")
+    if (args.spk_config is None) != (args.spk_file is None):
+        raise InputError("give --spk_config and --spk_file, or neither")
+    speaker_model = None
+    if args.spk_config is not None:
+        from espnet_fsqdiff.scoring.similarity import SpeakerModel
+
+        speaker_model = SpeakerModel(args.spk_config, args.spk_file)
+        speaker_model.load()
     # Small files first: a missing one is known before minutes of recognition.
     given = dict(
         tokens=args.token_stats and read_json(args.token_stats, "stage 7 (tokens)"),
@@ -96,6 +108,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
         recognizer,
         nj=args.nj,
         cache_dir=args.cache_dir or Path(args.outdir) / "recognized",
+        speaker_model=speaker_model,
     )
 
     from espnet_fsqdiff.scoring.report import Report

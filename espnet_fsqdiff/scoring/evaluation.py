@@ -4,10 +4,12 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+
+import numpy as np
 
 from espnet_fsqdiff.data.audio import Notices, load_audio
-from espnet_fsqdiff.data.datadir import read_table
+from espnet_fsqdiff.data.datadir import read_prompts, read_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.scoring.acoustic import (
     FS,
@@ -17,6 +19,7 @@ from espnet_fsqdiff.scoring.acoustic import (
 )
 from espnet_fsqdiff.scoring.parallel import parallel_map
 from espnet_fsqdiff.scoring.recognizer import AbsRecognizer, recognize_files
+from espnet_fsqdiff.scoring.similarity import SpeakerModel, similarities
 from espnet_fsqdiff.scoring.text import error_rates, normalize_text
 
 ORIGINAL = "original"
@@ -185,6 +188,7 @@ def evaluate(
     recognizer: AbsRecognizer,
     nj: int = 1,
     cache_dir: Union[None, str, Path] = None,
+    speaker_model: Optional[SpeakerModel] = None,
 ) -> Tuple[Dict[str, str], List[SystemScores]]:
     """Score originals and systems on one test set.
 
@@ -195,6 +199,8 @@ def evaluate(
         recognizer: Judge of the error rates.
         nj: Number of processes.
         cache_dir: Where recognised texts are kept; see :func:`recognize_files`.
+        speaker_model: What compares voices: with the prompts if `ref_dir` has some,
+            else with the originals. None leaves that out.
 
     Returns:
         The texts by utterance id, and the originals followed by the systems.
@@ -231,4 +237,22 @@ def evaluate(
     for number, s in enumerate(systems[1:]):
         distances = comparisons[number * len(wavs) : (number + 1) * len(wavs)]
         s.scores.update(summarize(distances))
+    if speaker_model is not None:
+        _compare_voices(systems, ref_dir, speaker_model, nj)
     return texts, systems
+
+
+def _compare_voices(
+    systems: List[SystemScores],
+    ref_dir: Union[str, Path],
+    model: SpeakerModel,
+    nj: int,
+) -> None:
+    """Add the mean similarity to the scores, of originals too if there are prompts."""
+    originals = systems[0].wavs
+    prompts = read_prompts(ref_dir, originals)[0]
+    compared = systems if prompts else systems[1:]
+    wavs = {s.name: s.wavs for s in compared}
+    found = similarities(wavs, prompts or originals, model, nj)
+    for s in compared:
+        s.scores["speaker_similarity"] = float(np.mean(found[s.name]))

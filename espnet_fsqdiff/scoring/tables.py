@@ -20,6 +20,12 @@ MEASURES = [
     Measure("wer", "WER", "{:.3f}", "word error rate of the recognizer"),
     Measure("mcd", "MCD, dB", "{:.2f}", "mel-cepstral distortion, aligned"),
     Measure("log_f0_rmse", "log-F0 RMSE", "{:.3f}", "aligned voiced frames, nats"),
+    Measure(
+        "speaker_similarity",
+        "Speaker similarity",
+        "{:.3f}",
+        "cosine of embeddings, to the prompts or originals",
+    ),
     Measure("duration_ratio", "Length ratio", "{:.3f}", "to the originals"),
     Measure(
         "rollout_token_accuracy", "Token accuracy", "{:.3f}", "of the sampled rollout"

@@ -61,20 +61,19 @@ class Checkpoints(Target):
     def __init__(self, material: Material):
         super().__init__(material)
         self.sound = {
-            role: material.files[role].read_bytes()
-            for role in ("model_file", "tokenizer_file")
+            part: path.read_bytes() for part, path in material.weights.items()
         }
         self.states = {
-            role: torch.load(io.BytesIO(content), weights_only=True)
-            for role, content in self.sound.items()
+            part: torch.load(io.BytesIO(content), weights_only=True)
+            for part, content in self.sound.items()
         }
         self.canary = material.root.parent / "canary"
 
-    def _in_archive(self, role: str, data: bytes, compress: bool) -> bytes:
+    def _in_archive(self, part: str, data: bytes, compress: bool) -> bytes:
         """torch's zip with another pickle in it."""
         file = io.BytesIO()
         kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-        with zipfile.ZipFile(io.BytesIO(self.sound[role])) as old:
+        with zipfile.ZipFile(io.BytesIO(self.sound[part])) as old:
             with zipfile.ZipFile(file, "w", kind) as new:
                 for name in old.namelist():
                     own = data if name.endswith("data.pkl") else old.read(name)
@@ -82,8 +81,8 @@ class Checkpoints(Target):
         return file.getvalue()
 
     def cases(self):
-        def changed(role: str):
-            states = self.states[role]
+        def changed(part: str):
+            states = self.states[part]
             keys = st.sampled_from(sorted(states))
             edits = st.lists(
                 st.tuples(
@@ -105,8 +104,8 @@ class Checkpoints(Target):
                 st.sampled_from([False, False, False, True]),
             )
 
-        def content(role: str):
-            states, sound = self.states[role], self.sound[role]
+        def content(part: str):
+            states, sound = self.states[part], self.sound[part]
             objects = [
                 *([], {}, None, 7, "x", [states], {"model": states}, {"a": None}),
                 *(torch.zeros(3), {1: torch.zeros(3)}, {"a": {}}, {None: None}),
@@ -115,29 +114,29 @@ class Checkpoints(Target):
             made += [saved(Call(eval, f"__import__('os').mkdir({str(self.canary)!r})"))]
             made += [saved(torch.nn.Linear(2, 2)), saved(states, legacy=True)]
             hostile = pickles(self.canary)
-            made += [self._in_archive(role, p, False) for p in hostile[:12]]
+            made += [self._in_archive(part, p, False) for p in hostile[:12]]
             data = next(
                 zipfile.ZipFile(io.BytesIO(sound)).read(n)
                 for n in zipfile.ZipFile(io.BytesIO(sound)).namelist()
                 if n.endswith("data.pkl")
             )
             return st.one_of(
-                changed(role),
-                changed(role),
-                changed(role),
+                changed(part),
+                changed(part),
+                changed(part),
                 st.sampled_from(made),
                 st.sampled_from(hostile),
                 damaged(sound),
                 damaged(made[-13]),
-                damaged(data).map(lambda d: self._in_archive(role, d, False)),
-                st.booleans().map(lambda c: self._in_archive(role, data, c)),
+                damaged(data).map(lambda d: self._in_archive(part, d, False)),
+                st.booleans().map(lambda c: self._in_archive(part, data, c)),
                 junk(),
             )
 
         inference = st.one_of(
-            [st.builds(Case, st.just(r), content(r)) for r in sorted(self.sound)]
+            [st.builds(Case, st.just(p), content(p)) for p in sorted(self.sound)]
         )
-        resume = st.builds(Case, st.just("resume"), content("model_file"))
+        resume = st.builds(Case, st.just("resume"), content("decoder"))
         return st.one_of(inference, inference, inference, resume)
 
     @staticmethod
@@ -168,5 +167,5 @@ class Checkpoints(Target):
             return
         path = folder / "model.pth"
         path.write_bytes(case.content)
-        tts = self.material.voice_with(case.kind, path)
+        tts = self.material.voice_with(case.kind, weights=path)
         check_speech(tts("hello there."), tts)

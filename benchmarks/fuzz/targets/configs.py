@@ -10,21 +10,39 @@ from benchmarks.fuzz.targets.text import check_speech
 from benchmarks.fuzz.values import yaml_files
 
 # Of some hundred options of a training, those that inference looks at.
+TEXT = ("token_list", "token_type", "cleaner", "g2p", "bpemodel", "edge_symbol")
+SOUND = ("feats_extract", "feats_extract_conf", "token_rate", "mel_stats_file")
 BUILDS = {
-    "train_config": (
-        *("token_list", "token_type", "cleaner", "g2p", "bpemodel", "edge_symbol"),
+    "decoder": (
+        *TEXT,
         *("text_expansion", "duration_file", "tokenizer_config", "model_conf"),
         *("codebook", "codebook_conf", "text_encoder", "text_encoder_conf"),
         *("backbone", "backbone_conf", "head", "head_conf"),
         *("schedule", "schedule_conf", "loss", "loss_conf"),
     ),
-    "tokenizer_config": (
-        *("token_list", "token_type", "cleaner", "g2p", "bpemodel", "edge_symbol"),
-        *("feats_extract", "feats_extract_conf", "token_rate", "mel_stats_file"),
+    "tokenizer": (
+        *(*TEXT, *SOUND),
         *("encoder", "encoder_conf", "quantizer", "quantizer_conf", "decoder"),
         *("decoder_conf", "recognizer", "recognizer_conf", "specaug", "specaug_conf"),
         *("mel_weight", "ctc_weight", "usage_weight", "mel_scales", "match_variance"),
         *("shift_frames", "stretch", "model_conf"),
+    ),
+    "language_model": (
+        *TEXT,
+        *("text_expansion", "duration_file", "tokenizer_config", "model_conf"),
+        *("codebook", "codebook_conf", "text_encoder", "text_encoder_conf"),
+        *("lm", "lm_conf", "network_conf", "head", "head_conf", "loss", "loss_conf"),
+    ),
+    "token2mel": (
+        *SOUND,
+        *("codebook", "codebook_conf", "token_encoder", "token_encoder_conf"),
+        *("backbone", "backbone_conf", "loss", "loss_conf", "tokenizer_config"),
+        *("spk_embed_dim", "model_conf"),
+    ),
+    "vocoder": (
+        *("feats_extract", "feats_extract_conf", "generator", "generator_conf"),
+        *("discriminator", "discriminator_conf", "criterion", "criterion_conf"),
+        *("model_conf",),
     ),
 }
 
@@ -39,19 +57,18 @@ class Configs(Target):
     def cases(self):
         canary = str(self.material.root.parent / "canary")
 
-        def content(role: str):
+        def content(part: str):
+            config = self.material.configs[part]
             return st.builds(
-                Case,
-                st.just(role),
-                yaml_files(self.material.configs[role], canary, BUILDS[role]),
+                Case, st.just(part), yaml_files(config, canary, BUILDS[part])
             )
 
-        return st.one_of([content(role) for role in sorted(BUILDS)])
+        return st.one_of([content(part) for part in sorted(BUILDS)])
 
     def run(self, case: Case, folder: Path) -> None:
         path = folder / "config.yaml"
         path.write_bytes(case.content)
-        tts = self.material.voice_with(case.kind, path)
+        tts = self.material.voice_with(case.kind, config=path)
         check_speech(tts("hello there."), tts)
 
 
@@ -112,13 +129,22 @@ class TrainConfigs(Target):
     def cases(self):
         canary = str(self.material.root.parent / "canary")
 
-        def content(role: str):
+        def content(part: str):
+            training = self.material.train_config(part)
+            gan = part == "vocoder"
+            optims = ("optim", "optim2") if gan else ("optim",)
+            for i, optim in enumerate(optims):
+                schedule = "scheduler" + (str(i + 1) if i else "")
+                training.update(
+                    {
+                        optim: "adamw",
+                        f"{optim}_conf": {"lr": 0.01},
+                        schedule: "warmuplr",
+                        f"{schedule}_conf": {"warmup_steps": 4},
+                    }
+                )
             config = {
-                **self.material.train_configs[role],
-                "optim": "adamw",
-                "optim_conf": {"lr": 0.01},
-                "scheduler": "warmuplr",
-                "scheduler_conf": {"warmup_steps": 4},
+                **training,
                 "batch_type": "unsorted",
                 "batch_size": 2,
                 "max_epoch": 1,
@@ -127,9 +153,9 @@ class TrainConfigs(Target):
                 "accum_grad": 1,
                 "grad_clip": 1.0,
             }
-            return st.builds(Case, st.just(role), yaml_files(config, canary))
+            return st.builds(Case, st.just(part), yaml_files(config, canary))
 
-        return st.one_of([content(role) for role in sorted(BUILDS)])
+        return st.one_of([content(part) for part in sorted(BUILDS)])
 
     def run(self, case: Case, folder: Path) -> None:
         from benchmarks.fuzz.commanding import run_command
@@ -138,6 +164,5 @@ class TrainConfigs(Target):
         path.write_bytes(case.content)
         task = self.material.tasks[case.kind]
         options = ["--config", str(path), "--output_dir", str(folder / "exp")]
-        options += ["--token_list", str(self.material.symbols)]
         options += ["--dry_run", "true", "--num_workers", "0"]
         run_command(lambda: task.main(cmd=options))

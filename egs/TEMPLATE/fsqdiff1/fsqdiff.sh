@@ -79,6 +79,7 @@ inference_config=conf/decode.yaml
 inference_args=       # further options of tts_inference
 inference_tag=        # name of its directory; by default that of the config
 inference_model=valid.loss.ave.pth
+score_args=           # further options of score; --spk_config C --spk_file F compare voices
 num_examples=4        # utterances with pictures and players in the report
 title=                # heading of the report
 licence=unknown       # that of the training data, for the pack
@@ -467,6 +468,7 @@ stage_13() {
         whole 8 "${duration_exp}/duration.sha256"
         outdir=${report}
         [ "${#eval_sets[@]}" -eq 1 ] || outdir=${report}/${set}
+        # shellcheck disable=SC2086
         ${python} -m espnet_fsqdiff.bin.score --ref_dir "${raw}/${set}" \
             --system resynthesis="${resynthesis}" --system synthesis="${synthesis}" \
             --token_stats "${tokens}/${train_set}/stats.json" \
@@ -474,7 +476,8 @@ stage_13() {
             --curves tokenizer="${tokenizer_exp}/train.log" \
             --curves "${decoder_name}"="${decoder_exp}/train.log" \
             --outdir "${outdir}" --nj "${inference_nj}" \
-            --num_examples "${num_examples}" --title "${title:-${PWD##*/egs/} ${tag}}"
+            --num_examples "${num_examples}" --title "${title:-${PWD##*/egs/} ${tag}}" \
+            ${score_args}
         log "Waves of unseen sentences: ${synthesis}/wav"
         log "The report: ${outdir}/index.html (and results.md, scores.json)"
     done
