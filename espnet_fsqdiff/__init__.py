@@ -1,7 +1,7 @@
 """FSQ speech tokens and continuous diffusion for categorical data, for ESPnet.
 
-The core (quantizer, codebooks, schedule, samplers) needs torch alone; only
-`espnet_fsqdiff.tasks` and `espnet_fsqdiff.bin` need ESPnet. Submodules are
+The core (quantizer, codebooks, schedule, samplers, networks, theory) needs torch
+alone; `espnet_fsqdiff.tasks`, `bin` and `vocoder` need ESPnet. Submodules are
 imported when first used: `espnet_fsqdiff.fsq` works after the bare import.
 """
 

@@ -35,6 +35,25 @@ def check_sums(path: Union[str, Path]) -> None:
         raise RuntimeError(f"the check sum of {entry} is wrong")
 
 
+def weights_beside(config_file: Union[str, Path]) -> Path:
+    """The averaged weights of a training: the one `valid.*.ave.pth` of its directory.
+
+    Args:
+        config_file: Its config.yaml.
+
+    Raises:
+        InputError: There is none, or by several criteria.
+    """
+    folder = Path(config_file).parent
+    found = sorted(folder.glob("valid.*.ave.pth"))
+    if len(found) != 1:
+        what = "train the model first"
+        if found:
+            what = f"there are several ({', '.join(path.name for path in found)})"
+        raise InputError(f"{folder}/valid.*.ave.pth: {what}, or name a file of weights")
+    return found[0]
+
+
 def read_states(model_file: Union[str, Path], make: str) -> Dict[str, torch.Tensor]:
     """A state dict on the CPU.
 

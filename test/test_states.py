@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.states import check_weights, read_states
+from espnet_fsqdiff.states import check_weights, read_states, weights_beside
 
 
 class Runs:
@@ -80,3 +80,16 @@ def test_weights_are_weights():
     check_weights({str(k): torch.zeros(3, 2, dtype=k).T for k in kinds}, "a.pth")
     with pytest.raises(InputError, match="a.pth: 7 is no weight"):
         check_weights({7: torch.zeros(2)}, "a.pth")
+
+
+def test_the_weights_beside_a_configuration(tmp_path):
+    config = tmp_path / "config.yaml"
+    with pytest.raises(InputError, match="train the model first"):
+        weights_beside(config)
+    (tmp_path / "valid.mel_loss.ave_1best.pth").touch()
+    (tmp_path / "valid.mel_loss.ave.pth").symlink_to("valid.mel_loss.ave_1best.pth")
+    (tmp_path / "valid.mel_loss.best.pth").touch()
+    assert weights_beside(config) == tmp_path / "valid.mel_loss.ave.pth"
+    (tmp_path / "valid.loss.ave.pth").touch()
+    with pytest.raises(InputError, match="several .valid.loss.ave.pth, valid.mel_loss"):
+        weights_beside(config)

@@ -12,14 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from espnet2.utils.nested_dict_action import NestedDictAction
-
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.espnet_check import require_espnet
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
+    require_espnet()
+    from espnet2.utils.nested_dict_action import NestedDictAction
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,7 +57,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tokenizer_config", type=Path, help="for the sound")
     parser.add_argument(
-        "--tokenizer_file", type=Path, help="(default: valid.loss.ave.pth beside it)"
+        "--tokenizer_file", type=Path, help="(default: the valid.*.ave.pth beside it)"
     )
     parser.add_argument("--tokens", type=Path, help="tokens.scp of real speech")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 from math import prod
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.rvq import ResidualVQ
@@ -14,7 +14,7 @@ def fit_tokenizer(
     codebook: str,
     conf: Mapping[str, Any],
     tokenizer: Mapping[str, Any],
-    tokenizer_file: Path,
+    tokenizer_file: Optional[Path],
 ) -> Dict[str, Any]:
     """Options of a codebook, checked against a tokenizer and completed by it.
 
@@ -26,7 +26,7 @@ def fit_tokenizer(
         codebook: Its name.
         conf: Its options; they go before what the tokenizer would give.
         tokenizer: The tokenizer's training configuration.
-        tokenizer_file: Its weights, which only `rvq` reads.
+        tokenizer_file: Its weights, which `rvq` reads, if `conf` names none.
 
     Raises:
         InputError: If the two do not fit.

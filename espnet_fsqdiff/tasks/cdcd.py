@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import HEADS
 from espnet_fsqdiff.nets.precision import cpu_autocast
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
+from espnet_fsqdiff.states import weights_beside
 from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.common import (
     AveragedModel,
@@ -380,12 +380,11 @@ class CDCDBuilder(FollowedBuilder):
     def build_codebook(cls, args: argparse.Namespace) -> Codebook:
         """The codebook; refuses a tokenizer whose tokens are not points of it."""
         if args.tokenizer_config is not None:
-            args.codebook_conf = fit_tokenizer(
-                args.codebook,
-                args.codebook_conf,
-                read_config(args.tokenizer_config),
-                Path(args.tokenizer_config).with_name("valid.loss.ave.pth"),
-            )
+            conf, weights = args.codebook_conf, None
+            if args.codebook == "rvq" and "tokenizer_file" not in conf:
+                weights = weights_beside(args.tokenizer_config)
+            tokenizer = read_config(args.tokenizer_config)
+            args.codebook_conf = fit_tokenizer(args.codebook, conf, tokenizer, weights)
         codebook = build_codebook(args.codebook, **args.codebook_conf)
         # The saved configuration stands alone.
         args.tokenizer_config = None

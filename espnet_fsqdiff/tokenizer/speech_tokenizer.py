@@ -66,14 +66,14 @@ class SpeechTokenizer:
 
         Args:
             train_config: Its config.yaml, or the directory that holds it.
-            model_file: Its weights; by default `valid.loss.ave.pth` beside the
-                configuration.
+            model_file: Its weights; by default those of `weights_beside`.
             vocoder: Griffin-Lim by default.
             device: Where to run.
 
         Raises:
             InputError: If a file is missing or the weights do not fit.
         """
+        from espnet_fsqdiff.states import weights_beside
         from espnet_fsqdiff.tasks.building import model_of
         from espnet_fsqdiff.tasks.common import build_text_tokenizer, load_model
         from espnet_fsqdiff.tasks.fsq_tokenizer import FSQTokenizerBuilder
@@ -82,7 +82,7 @@ class SpeechTokenizer:
         if train_config.is_dir():
             train_config = train_config / "config.yaml"
         if model_file is None:
-            model_file = train_config.parent / "valid.loss.ave.pth"
+            model_file = weights_beside(train_config)
         model, args = load_model(FSQTokenizerBuilder, train_config, model_file, device)
         with model_of(train_config):
             text_tokenizer = build_text_tokenizer(args)

@@ -13,6 +13,8 @@ from espnet_fsqdiff.data.corpora.utterances import Utterance, one_line
 from espnet_fsqdiff.errors import InputError
 
 RATE = 16000
+# The published list of `read_pairs`.
+LIST = "librispeech_pc_test_clean_cross_sentence.lst"
 _URL = "https://www.openslr.org/resources/12/"
 # The checksums are torchaudio's (torchaudio.datasets.LIBRISPEECH).
 ARCHIVES = {
@@ -85,6 +87,19 @@ def read_utterances(root: Path, utts: List[str]) -> List[Utterance]:
     ]
 
 
+def check_list(path: Path) -> None:
+    """Refuse a list of pairs that is not there: before hours of downloads.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such list of pairs; fetch data/{LIST} of "
+            "github.com/SWivid/F5-TTS and give it as --pairs"
+        )
+
+
 def read_pairs(path: Path, root: Path) -> List[Pair]:
     """Read the zero-shot list of LibriSpeech-PC test-clean, cross-sentence.
 
@@ -100,8 +115,7 @@ def read_pairs(path: Path, root: Path) -> List[Pair]:
     Raises:
         InputError: The list is missing, has other columns, or a target twice.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such list of pairs; give it as --pairs")
+    check_list(path)
     pairs, seen = [], set()
     with open(path, encoding="utf-8", newline="") as f:
         rows = csv.reader(f, delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pairs",
         default=f"{SHARED}/texts/librispeech_pc_test_clean_cross_sentence.tsv",
-        help="the pairs of librispeech_pc",
+        help="the pairs of librispeech_pc, such as F5-TTS publishes",
     )
 
 
@@ -133,6 +133,8 @@ def write_zero_shot(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Make the data directories; `test` with prompts of the same speaker."""
+    if args.librispeech:
+        librispeech.check_list(Path(args.pairs))
     corpus = find_corpus(args)
     sets = {
         name: [
