@@ -138,6 +138,42 @@ def lines_of(path, *lines):
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
+def test_durations_are_given_where_there_are_some(recipe):
+    script = "set -euo pipefail\nraw=raw tokens=tokens data_opts=()\n"
+    script += shell_function("decoder_data") + shell_function("tables_of")
+    script += (
+        'tables_of x && decoder_data train "${tables[@]}" && echo "${data_opts[@]}"'
+    )
+    option = "--train_data_path_and_name_and_type"
+    always = f"{option} raw/x/text,text,text {option} tokens/x/tokens.scp,"
+    always += "speech_token,kaldi_ark"
+    assert bash(script, recipe).stdout == always + "\n"
+    lines_of(recipe / "tokens/x/durations.txt", "a 1")
+    found = bash(script, recipe).stdout
+    assert found == f"{always} {option} tokens/x/durations.txt,durations,text_int\n"
+
+
+def test_several_nodes_need_a_cluster(recipe):
+    done = bash("./fsqdiff.sh --stage 6 --num_nodes 2", recipe)
+    assert done.returncode == 2
+    assert "--num_nodes 2 needs a cluster: cmd_backend=slurm or sge" in done.stderr
+
+
+def test_the_validation_set_may_be_tested_too(recipe):
+    for name in ("train", "valid", "test"):
+        lines_of(recipe / f"data/{name}/wav.scp", "a x.wav")
+    python = recipe / "python"
+    python.write_text('#!/bin/sh\necho "$@" > said\n')
+    python.chmod(0o755)
+    options = f"--python {python} --test_sets 'test valid' --nj 1000"
+    done = bash(f"./fsqdiff.sh --stage 2 --stop_stage 2 {options}", recipe)
+    assert done.returncode == 0, done.stderr
+    said = (recipe / "said").read_text()
+    assert "--sets train valid test --fs" in said
+    # Processes run here, where there are not that many processors.
+    assert int(said.split("--nj ")[1]) < 1000
+
+
 def test_tables_of_other_utterances_stop_a_stage(recipe):
     lines_of(recipe / "conf/train_tokenizer.yaml", "{}")
     for name in ("train", "valid"):
@@ -238,13 +274,50 @@ def test_old_training_logs_are_kept(recipe):
     ]
 
 
-def test_one_training_at_a_time_writes_to_a_directory(recipe):
-    script = "set -euo pipefail\n" + "".join(
-        shell_function(name) for name in ("die", "log", "keep_log", "train")
-    )
+def training_script():
+    """Train in exp/x, on the file `data`, by a command that is an argument."""
+    names = "die log keep_log data_digest same_data train".split()
+    script = "set -euo pipefail\n" + "".join(map(shell_function, names))
     script += """num_nodes=1 ngpu=0 cuda_cmd="python3 -m espnet_fsqdiff.bin.run_local"
-    train exp/x bash -c "$1"
+    train exp/x data -- bash -c "$1"
     """
+    return script
+
+
+def test_a_training_does_not_go_on_with_other_data(recipe):
+    script = training_script()
+    (recipe / "data").write_text("a 1\n")
+    assert bash(script, recipe, "true").returncode == 0
+    (recipe / "data").write_text("a 2\n")  # nothing has been trained yet
+    assert bash(script, recipe, "touch exp/x/checkpoint.pth").returncode == 0
+    assert bash(script, recipe, "true").returncode == 0
+    (recipe / "data").write_text("a 3\n")
+    done = bash(script, recipe, "touch ran")
+    assert done.returncode == 2 and not (recipe / "ran").exists()
+    assert "exp/x was trained on other data than now: one of data" in done.stderr
+    (recipe / "data").write_text("a 2\n")
+    assert bash(script, recipe, "true").returncode == 0
+    # What was begun before this was kept goes on, and is kept from then.
+    (recipe / "exp/x/.data").unlink()
+    assert bash(script, recipe, "true").returncode == 0
+    assert (recipe / "exp/x/.data").exists()
+
+
+def test_check_sums_stand_for_the_files_they_list(recipe):
+    digest = shell_function("data_digest") + "data_digest "
+    lines_of(recipe / "here/tokens.sha256", "1234  here/tokens.txt")
+    lines_of(recipe / "there/tokens.sha256", "1234  there/tokens.txt")
+    lines_of(recipe / "other.sha256", "1235  here/tokens.txt")
+    names = ("here/tokens.sha256", "there/tokens.sha256", "other.sha256")
+    here, there, other = (bash(digest + name, recipe).stdout for name in names)
+    assert here == there != other and len(here.strip()) == 64
+    done = bash("set -euo pipefail\n" + digest + "missing", recipe)
+    assert done.returncode != 0
+
+
+def test_one_training_at_a_time_writes_to_a_directory(recipe):
+    (recipe / "data").touch()
+    script = training_script()
     # The shell that started it is gone; the training itself still runs.
     job = "touch started; until [ -e enough ]; do sleep 0.1; done"
     command = ["bash", "-c", script, "recipe.sh", job]

@@ -58,7 +58,7 @@ def recipe(tmp_path):
     touch(sister / "exp/tokenizer_stats/train/feats_stats.npz")
     touch(sister / "exp/duration_train_tokenizer/duration.yaml")
     for data in ["train", "valid"]:
-        touch(sister / f"exp/cdcd_stats_train_tokenizer/{data}/speech_token_shape")
+        touch(sister / f"exp/cdcd_stats_train_tokenizer/{data}/stats_keys")
     return task
 
 

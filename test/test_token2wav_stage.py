@@ -162,6 +162,28 @@ def test_all_is_trained_in_order_and_once(recipe):
     assert kinds(calls) == order[1:3] + order[4:]
 
 
+def test_what_was_trained_on_other_data_is_not_taken_for_new(recipe):
+    run(recipe, ALL)
+    begun = ["exp/token2mel_t2m", "exp/vocoder_voc", "exp/vocoder_voc_tune_t2m"]
+    for directory in begun:
+        (recipe / directory / "checkpoint.pth").touch()
+    (recipe / "conf/voc.yaml").write_text("max_epoch: 3\n")
+    done, calls = run(recipe, ALL)  # a longer training goes on
+    assert done.returncode == 0 and kinds(calls) == ["vocoder_train"]
+    weights = recipe / "exp/vocoder_voc/valid.mel_loss.ave.pth"
+    sound = weights.read_text()
+    for file, directory in (
+        (weights, begun[2]),
+        (recipe / f"{TOKENS}/valid/tokens.txt", begun[0]),
+    ):
+        file.write_text("other")
+        done, calls = run(recipe, ALL)
+        assert done.returncode == 2
+        assert f"{directory} was trained on other data" in done.stderr
+        assert not [c for c in calls if "_train" in c and "collect_stats" not in c]
+        weights.write_text(sound)
+
+
 def test_a_failed_part_is_done_again_and_no_other(recipe):
     (recipe / "fail").write_text("generate_mels")
     done, calls = run(recipe, ALL)

@@ -1,7 +1,8 @@
 # How jobs are run: `cmd_backend` is local, slurm or sge, as in ESPnet's recipes.
-#   train_cmd  data preparation and other jobs on a processor
+#   train_cmd  statistics, token extraction and other jobs on processors
 #   cuda_cmd   training
-#   decode_cmd synthesis and scoring
+#   decode_cmd synthesis
+# Stages 1 to 4, 8 and 13 run where they are called, on its processors.
 # slurm and sge use slurm.pl and queue.pl of an ESPnet or Kaldi checkout, which
 # have to be on the PATH, and conf/slurm.conf and conf/queue.conf.
 

@@ -130,6 +130,8 @@ for number in stage stop_stage ngpu num_nodes nj inference_nj fs nbpe num_exampl
     [[ "${!number}" =~ ^[0-9]+$ ]] || die "option --${number} is a number, not '${!number}'"
 done
 
+[ "${num_nodes}" -le 1 ] || [ "${cmd_backend}" != local ] ||
+    die "--num_nodes ${num_nodes} needs a cluster: cmd_backend=slurm or sge run.sh ..."
 case "${decoder}" in
     cdcd) decoder_name=diffusion decoder_train=cdcd_train ;;
     lm) decoder_name="language model" decoder_train=token_lm_train ;;
@@ -161,8 +163,11 @@ inference_dir=${decoder_exp}/${inference_tag}
 report=${inference_dir}/report
 packed=${decoder_exp}/packed/${tag}_${inference_model%.pth}.zip
 wall=${expdir}/wall_seconds.txt
-read -r -a all_sets <<< "${train_set} ${valid_set} ${test_sets}"
 read -r -a eval_sets <<< "${test_sets}"
+all_sets=("${train_set}" "${valid_set}")
+for set in "${eval_sets[@]}"; do # the validation set may be one of them
+    [[ " ${all_sets[*]} " = *" ${set} "* ]] || all_sets+=("${set}")
+done
 
 bpe_opts=()
 [ "${token_type}" != bpe ] || bpe_opts=(--bpemodel "${token_listdir}/bpe.model")
@@ -209,6 +214,11 @@ same_utts() { # <stage> <table>... : stop if one names other utterances than the
 config() { # <option> <file> : stop if a config is missing
     [ -f "$2" ] || die "--$1 $2: no such file"
 }
+here() { # <jobs> : processes on this machine, where some stages run even with a cluster
+    local processors
+    processors=$(env -u OMP_NUM_THREADS nproc)
+    echo $(($1 < processors ? $1 : processors))
+}
 keep_log() { # <log> : train.log becomes train.1.log, that train.2.log, ... as in ESPnet
     local base=${1%.log} n=1
     [ -e "$1" ] || return 0
@@ -216,19 +226,47 @@ keep_log() { # <log> : train.log becomes train.1.log, that train.2.log, ... as i
     for (( ; n > 1; n--)); do mv "${base}.$((n - 1)).log" "${base}.${n}.log"; done
     mv "$1" "${base}.1.log"
 }
-train() { # <directory> <command>... : on one machine, or on several by ESPnet's launcher
-    local dir=$1 log=$1/train.log
+data_digest() { # <file>... : of the content of files, wherever they lie
+    local file
+    for file in "$@"; do
+        case "${file}" in
+            *.sha256) cut -d" " -f1 "${file}" ;; # of what it lists
+            *) sha256sum < "${file}" ;;
+        esac
+    done | sha256sum | cut -d" " -f1
+}
+same_data() { # <directory> <file>... : stop if a training there has had other data
+    local dir=$1 digest
+    shift
+    digest=$(data_digest "$@")
+    # One that began before digests were kept is taken as it is.
+    if [ -e "${dir}/.data" ] && [ "$(cat "${dir}/.data")" != "${digest}" ] &&
+        compgen -G "${dir}/checkpoint*.pth" > /dev/null; then
+        die "${dir} was trained on other data than now: one of $*;" \
+            "remove it, or give the new training a name (--help: tag)"
+    fi
+    echo "${digest}" > "${dir}/.data.tmp"
+    mv "${dir}/.data.tmp" "${dir}/.data"
+}
+train() { # <directory> <file of its data>... -- <command>... : on one machine or several
+    local dir=$1 log=$1/train.log data=()
+    shift
+    while [ "$1" != -- ]; do
+        data+=("$1")
+        shift
+    done
     shift
     mkdir -p "${dir}"
     # Held until the last process of the training ends, whoever started it.
     exec 9> "${dir}/.lock"
     flock -n 9 || die "another training writes to ${dir}; wait for it or stop it"
+    same_data "${dir}" "${data[@]}"
     log "The training log: ${log}"
     if [ "${num_nodes}" -eq 1 ]; then
         keep_log "${log}"
         ${cuda_cmd} --name "${dir##*/}" --gpu "${ngpu}" "${log}" \
             "$@" --ngpu "${ngpu}" --multiprocessing_distributed true
-    else
+    else # by ESPnet's launcher
         ${python} -m espnet2.bin.launch --cmd "${cuda_cmd} --name ${dir##*/}" \
             --log "${log}" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
             --init_file_prefix "${dir}/.dist_init_" \
@@ -247,7 +285,7 @@ stage_2() {
     need 1 "${all_sets[@]/#/${datadir}/}"
     ${python} -m espnet_fsqdiff.bin.format_audio --input_root "${datadir}" \
         --output_root "${raw}/org" --sets "${all_sets[@]}" --fs "${fs}" \
-        --audio_format "${audio_format}" --nj "${nj}"
+        --audio_format "${audio_format}" --nj "$(here "${nj}")"
 }
 
 stage_3() {
@@ -306,7 +344,8 @@ stage_6() {
     same_utts 5 "${tokenizer_stats}/train/speech_shape" "${raw}/${train_set}"/{wav.scp,text}
     same_utts 5 "${tokenizer_stats}/valid/speech_shape" "${raw}/${valid_set}"/{wav.scp,text}
     # shellcheck disable=SC2086
-    train "${tokenizer_exp}" \
+    train "${tokenizer_exp}" "${token_list}" \
+        "${raw}/${train_set}"/{text,utt2num_samples} "${raw}/${valid_set}/text" -- \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train \
         --train_shape_file "${tokenizer_stats}/train/speech_shape" \
         --valid_shape_file "${tokenizer_stats}/valid/speech_shape" \
@@ -342,24 +381,28 @@ stage_8() {
 }
 
 decoder_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
-decoder_data() { # <train|valid> <text> <tokens> <durations> : into data_opts
-    data_opts=(
+decoder_data() { # <train|valid> <text> <tokens> [durations] : added to data_opts
+    data_opts+=(
         "--$1_data_path_and_name_and_type" "$2,text,text"
         "--$1_data_path_and_name_and_type" "$3,speech_token,kaldi_ark"
+    )
+    [ $# -lt 4 ] || data_opts+=(
         "--$1_data_path_and_name_and_type" "$4,durations,text_int"
     )
 }
 tables_of() { # <set> : what decoder_data takes, into tables
-    tables=("${raw}/$1/text" "${tokens}/$1/tokens.scp" "${tokens}/$1/durations.txt")
+    tables=("${raw}/$1/text" "${tokens}/$1/tokens.scp")
+    # Tokenizers without a recognition head align nothing.
+    [ ! -e "${tokens}/$1/durations.txt" ] || tables+=("${tokens}/$1/durations.txt")
 }
-tables_of "${valid_set}"
-decoder_data valid "${tables[@]}"
-decoder_opts+=("${data_opts[@]}")
 
 stage_9() {
-    local data_opts tables
-    tables_of "${train_set}"
-    decoder_data train "${tables[@]}"
+    local data_opts=() tables split set
+    for split in train valid; do
+        set=${split}_set
+        tables_of "${!set}"
+        decoder_data "${split}" "${tables[@]}"
+    done
     config train_config "${train_config}"
     need_token_list
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
@@ -397,16 +440,21 @@ stage_10() {
         "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
     same_utts 9 "${decoder_stats}/valid/speech_token_shape" \
         "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
-    local shapes=${decoder_stats}/train/speech_token_shape data_opts tables
+    local shapes=${decoder_stats}/train/speech_token_shape data_opts=() tables
+    tables_of "${valid_set}"
+    decoder_data valid "${tables[@]}"
     tables_of "${train_set}"
     if [ "${num_splits}" -gt 1 ]; then
         split_tables "${tables[@]}" "${shapes}"
-        shapes=${tables[3]}
+        shapes=${tables[-1]}
+        unset "tables[-1]"
     fi
     decoder_data train "${tables[@]}"
     [ "${num_splits}" -le 1 ] || data_opts+=(--multiple_iterator true)
     # shellcheck disable=SC2086
-    train "${decoder_exp}" \
+    train "${decoder_exp}" "${token_list}" "${raw}/${train_set}/text" \
+        "${raw}/${valid_set}/text" "${tokens}/${train_set}/tokens.sha256" \
+        "${tokens}/${valid_set}/tokens.sha256" -- \
         ${python} -m "espnet_fsqdiff.bin.${decoder_train}" \
         --train_shape_file "${shapes}" \
         --valid_shape_file "${decoder_stats}/valid/speech_token_shape" \
@@ -434,7 +482,9 @@ need_models() {
 stage_12() ( # in a shell of its own: the number of threads is for it alone
     config inference_config "${inference_config}"
     need_models
-    local set voices gpus=0 threads=$(($(nproc) / 2))
+    local set voices gpus=0 threads=$(($(nproc) / 2)) resynthesis=
+    # Nobody else ends it: background jobs of a script ignore Ctrl-C.
+    trap '[ -z "${resynthesis}" ] || kill "${resynthesis}" 2> /dev/null || true' EXIT
     [ "${gpu_inference}" = false ] || gpus=1
     # Two commands share the processors; each is mostly Griffin-Lim on one core.
     export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
@@ -447,7 +497,7 @@ stage_12() ( # in a shell of its own: the number of threads is for it alone
             --inference_config "${inference_config}" "${chain_opts[@]}" \
             --tokens "${tokens}/${set}/tokens.scp" "${voices[@]}" \
             --output_dir "${tokenizer_exp}/resynthesis/${set}" &
-        local resynthesis=$!
+        resynthesis=$!
         # shellcheck disable=SC2086
         ${decode_cmd} --gpu "${gpus}" "${inference_dir}/${set}/inference.log" \
             ${python} -m espnet_fsqdiff.bin.tts_inference \
@@ -455,6 +505,7 @@ stage_12() ( # in a shell of its own: the number of threads is for it alone
             --data_dir "${raw}/${set}" --tokens_dir "${tokens}/${set}" "${voices[@]}" \
             --output_dir "${inference_dir}/${set}" --ngpu "${gpus}" ${inference_args}
         wait "${resynthesis}"
+        resynthesis=
     done
 )
 
@@ -475,7 +526,7 @@ stage_13() {
             --duration_stats "${duration_exp}/stats.json" --wall_seconds "${wall}" \
             --curves tokenizer="${tokenizer_exp}/train.log" \
             --curves "${decoder_name}"="${decoder_exp}/train.log" \
-            --outdir "${outdir}" --nj "${inference_nj}" \
+            --outdir "${outdir}" --nj "$(here "${inference_nj}")" \
             --num_examples "${num_examples}" --title "${title:-${PWD##*/egs/} ${tag}}" \
             ${score_args}
         log "Waves of unseen sentences: ${synthesis}/wav"

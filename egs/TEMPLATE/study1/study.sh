@@ -137,7 +137,7 @@ exp_parts=("tokenizer_${tokenizer_tag}" tokenizer_stats "duration_${tokenizer_ta
 results=("${dumpdir}/tokens/${tokenizer_tag}"/{train,valid,"${test_set}"}/tokens.scp
     "${tts1_expdir}/tokenizer_${tokenizer_tag}/${tokenizer_model}"
     "${tts1_expdir}/duration_${tokenizer_tag}/duration.yaml"
-    "${tts1_expdir}/cdcd_stats_${tokenizer_tag}"/{train,valid}/speech_token_shape)
+    "${tts1_expdir}/cdcd_stats_${tokenizer_tag}/valid/stats_keys") # written last
 
 link() { # <target> <name> : a symbolic link; never in place of something else
     [ -L "$2" ] || [ ! -e "$2" ] || die "$2 is in the way; remove it"
@@ -183,7 +183,7 @@ stage_2() {
         recipe rvq --stage 6 --stop_stage 6 --tokenizer_config "${rvq_config}" \
             --tokenizer_args "${rvq_tokenizer_args} ${quick_opts[*]}"
     fi
-    if [ ! -e "${rvq_stats}/valid/speech_token_shape" ]; then
+    if [ ! -e "${rvq_stats}/valid/stats_keys" ]; then # written last
         recipe rvq --stage 7 --stop_stage 9 --tokenizer_config "${rvq_config}" \
             --train_config "${train_config}" --train_args "${options}"
     fi

@@ -121,7 +121,7 @@ stage_11() {
 format_waves() {
     ${python} -m espnet_fsqdiff.bin.format_audio --input_root "${datadir}" \
         --output_root "${wave_raw}" --sets "${all_sets[@]}" --fs "${wave_fs}" \
-        --audio_format "${audio_format}" --nj "${nj}" --keep_as_in "${raw}"
+        --audio_format "${audio_format}" --nj "$(here "${nj}")" --keep_as_in "${raw}"
 }
 
 train_token2mel() {
@@ -131,7 +131,7 @@ train_token2mel() {
         --feats_extract_conf "fs=${wave_fs}" --tokenizer_config "${tokenizer_files[0]}"
         --config "${token2mel_config}"
     )
-    local inputs=("${token2mel_config}" "${token2mel_args}" "${wave_fs}")
+    local inputs=("${token2mel_config}" "${token2mel_args}" "${wave_fs}") data=()
     for split in train valid; do
         set=${split}_set
         set=${!set}
@@ -141,13 +141,15 @@ train_token2mel() {
             "--${split}_data_path_and_name_and_type"
             "${tokens}/${set}/tokens.scp,speech_token,kaldi_ark"
         )
-        inputs+=("${wave_raw}/${set}/utt2num_samples" "${tokens}/${set}/tokens.txt")
+        data+=("${wave_raw}/${set}/utt2num_samples" "${tokens}/${set}/tokens.txt")
         voices_of "${set}"
         [ ${#voices[@]} -eq 0 ] || opts+=(
             "--${split}_data_path_and_name_and_type" "${voices[1]},spk_embed,kaldi_ark"
         )
         inputs+=("${voices[@]}")
+        data+=("${voices[@]:1}")
     done
+    inputs+=("${data[@]}")
     once "${token2mel_stats}/train/feats_stats.npz" "${inputs[@]}" -- token2mel_statistics
     once "${token2mel_exp}/${token2mel_model}" "${inputs[@]}" -- token2mel_training
 }
@@ -161,7 +163,7 @@ token2mel_statistics() {
 }
 token2mel_training() {
     # shellcheck disable=SC2086
-    train "${token2mel_exp}" \
+    train "${token2mel_exp}" "${data[@]}" -- \
         ${python} -m espnet_fsqdiff.bin.token2mel_train \
         --train_shape_file "${token2mel_stats}/train/speech_token_shape" \
         --valid_shape_file "${token2mel_stats}/valid/speech_token_shape" \
@@ -169,7 +171,7 @@ token2mel_training() {
         --resume true --output_dir "${token2mel_exp}" "${opts[@]}" ${token2mel_args}
 }
 
-vocoder_data() { # sets opts and inputs of the caller: what any vocoder is trained on
+vocoder_data() { # sets opts and data of the caller: what any vocoder is trained on
     local split set
     opts=(--feats_extract_conf "fs=${wave_fs}")
     for split in train valid; do
@@ -179,17 +181,18 @@ vocoder_data() { # sets opts and inputs of the caller: what any vocoder is train
             "--${split}_data_path_and_name_and_type" "${wave_raw}/${set}/wav.scp,speech,sound"
             "--${split}_shape_file" "${wave_raw}/${set}/utt2num_samples"
         )
-        inputs+=("${wave_raw}/${set}/utt2num_samples")
+        data+=("${wave_raw}/${set}/utt2num_samples")
     done
 }
 train_vocoder() {
-    local opts inputs=("${vocoder_config}" "${vocoder_args}" "${wave_fs}")
+    local opts inputs=("${vocoder_config}" "${vocoder_args}" "${wave_fs}") data=()
     vocoder_data
+    inputs+=("${data[@]}")
     once "${vocoder_exp}/${vocoder_model}" "${inputs[@]}" -- vocoder_training
 }
 vocoder_training() {
     # shellcheck disable=SC2086
-    train "${vocoder_exp}" ${python} -m espnet_fsqdiff.bin.vocoder_train \
+    train "${vocoder_exp}" "${data[@]}" -- ${python} -m espnet_fsqdiff.bin.vocoder_train \
         --resume true --output_dir "${vocoder_exp}" --config "${vocoder_config}" \
         "${opts[@]}" ${vocoder_args}
 }
@@ -206,10 +209,15 @@ tune_vocoder() {
     made+=("${voices[@]}")
     once "${mels}/${train_set}/mels.scp" "${made[@]}" -- generate_mels
     local split set opts inputs=(
-        "${vocoder_finetune_config}" "${vocoder_finetune_args}" "${wave_fs}"
-        "${vocoder_exp}/${vocoder_model}" "${made[@]}"
+        "${vocoder_finetune_config}" "${vocoder_finetune_args}" "${wave_fs}" "${made[@]}"
     )
+    # Of what the mels were made of, configurations are written anew by each call.
+    local data=("${vocoder_exp}/${vocoder_model}") word
+    for word in "${made[@]}"; do
+        case "${word}" in *.pth | */tokens.txt) data+=("${word}") ;; esac
+    done
     vocoder_data
+    inputs+=("${data[@]}")
     for split in train valid; do
         set=${split}_set
         opts+=(
@@ -235,7 +243,7 @@ generate_mels() {
 }
 vocoder_tuning() {
     # shellcheck disable=SC2086
-    train "${tuned_exp}" ${python} -m espnet_fsqdiff.bin.vocoder_train \
+    train "${tuned_exp}" "${data[@]}" -- ${python} -m espnet_fsqdiff.bin.vocoder_train \
         --init_param "${vocoder_exp}/${vocoder_model}" \
         --resume true --output_dir "${tuned_exp}" --config "${vocoder_finetune_config}" \
         "${opts[@]}" ${vocoder_finetune_args}
