@@ -9,13 +9,14 @@ import torch
 from espnet_fsqdiff.checks import check_choice, check_counts, check_steps
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
-from espnet_fsqdiff.diffusion.parts import map_at_once, sample_in_parts, workers_on
+from espnet_fsqdiff.diffusion.parts import sample_in_parts
 from espnet_fsqdiff.diffusion.samplers import SAMPLERS
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.kernel_cache import rounded_length
 from espnet_fsqdiff.nets.masks import length_mask, pad_batch
+from espnet_fsqdiff.threads import map_at_once, workers_on
 
 PRECISIONS = {
     "float32": None,

@@ -184,7 +184,9 @@ class CDCDLoss:
         estimate = None
         if draw.self_condition.any():
             estimate = self._estimate(network, codebook, draw.self_condition, inputs)
-            estimate = torch.where(given, prompt, estimate)
+            # As in sampling, where a first call has zeros, prompt included.
+            known = given & draw.self_condition.view(-1, 1, 1)
+            estimate = torch.where(known, prompt, estimate)
         features = network.features(*inputs, estimate)
 
         def score(features: torch.Tensor, tokens: torch.Tensor):

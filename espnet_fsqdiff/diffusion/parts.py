@@ -1,12 +1,11 @@
 """Work in parts: few enough frames for the cache, each on cores of its own."""
 
-import os
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Callable, List, Optional, Sequence, TypeVar
 
 import torch
+
+from espnet_fsqdiff.threads import map_at_once
 
 # Frames, padding included, of a part on a CPU: more leave the cache, fewer make
 # matrices too small to be quick.
@@ -15,7 +14,6 @@ LEAST_FRAMES = 100
 # Parts for each worker, so that all end at about the same time.
 PARTS_EACH = 2
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -55,19 +53,6 @@ def parts_of(num_frames: Sequence[int], limit: int) -> List[List[int]]:
     return parts
 
 
-def workers_on(device: torch.device, wanted: Optional[int] = None) -> int:
-    """Calls of a network at once: on a CPU, as many as this thread has threads.
-
-    Args:
-        device: Where the network is; elsewhere than on a CPU it is 1.
-        wanted: Fewer than there are threads, if not None.
-    """
-    if device.type != "cpu":
-        return 1
-    threads = torch.get_num_threads()
-    return threads if wanted is None else min(wanted, threads)
-
-
 def sample_in_parts(
     sample: Callable[..., List[Result]],
     inputs: Sequence[Optional[Sequence[Any]]],
@@ -103,62 +88,3 @@ def sample_in_parts(
     for part, of_part in zip(parts, found):
         results.update(zip(part, of_part))
     return [results[i] for i in range(len(num_frames))]
-
-
-# The pools of each thread that calls, kept: torch's libraries leave buffers behind for
-# every thread that ends. No thread shares them, so that no pool can wait for itself.
-_kept = threading.local()
-
-
-def _pool(workers: int) -> ThreadPoolExecutor:
-    """A pool of this thread and process: forked ones inherit no threads."""
-    key = (os.getpid(), workers)
-    pools = _kept.__dict__
-    if key not in pools:
-        pools[key] = ThreadPoolExecutor(workers)
-    return pools[key]
-
-
-def map_at_once(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> List[Result]:
-    """Call a function with each item, several at once, on the CPU.
-
-    The workers divide the threads that torch has here: small matrices keep one core
-    each busier than all cores together. Gradients and autocast are on or off in them
-    as they are here.
-
-    Args:
-        function: Called with one item.
-        items: What to call it with.
-        workers: Calls at once.
-
-    Returns:
-        What the calls return, in the order of the items. The first exception of a
-        call is raised, after all calls.
-    """
-    workers = min(workers, len(items))
-    if workers < 2:
-        return [function(item) for item in items]
-    threads = torch.get_num_threads()
-    each = max(1, threads // workers)
-    gradients = torch.is_grad_enabled()
-    autocast = torch.is_autocast_enabled("cpu")
-    dtype = torch.get_autocast_dtype("cpu")
-
-    def call(item: Item) -> Result:
-        if torch.get_num_threads() != each:
-            torch.set_num_threads(each)
-        with torch.set_grad_enabled(gradients):
-            with torch.autocast("cpu", dtype=dtype, enabled=autocast):
-                return function(item)
-
-    calls = [_pool(workers).submit(call, item) for item in items]
-    try:
-        wait(calls)
-    finally:
-        for pending in calls:  # if this thread was interrupted
-            pending.cancel()
-        # Threads begun later take the number that was set last.
-        torch.set_num_threads(threads)
-    return [done.result() for done in calls]

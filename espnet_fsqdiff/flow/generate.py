@@ -7,13 +7,14 @@ import torch
 
 from espnet_fsqdiff.checks import check_choice, check_counts, check_steps
 from espnet_fsqdiff.diffusion.generate import PRECISIONS
-from espnet_fsqdiff.diffusion.parts import map_at_once, sample_in_parts, workers_on
+from espnet_fsqdiff.diffusion.parts import sample_in_parts
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.flow.network import Condition, VelocityNetwork
 from espnet_fsqdiff.flow.path import TIME_WARPS, time_grid, velocity
 from espnet_fsqdiff.flow.solvers import SOLVERS
 from espnet_fsqdiff.kernel_cache import rounded_length
 from espnet_fsqdiff.nets.masks import length_mask, pad_batch
+from espnet_fsqdiff.threads import map_at_once, workers_on
 
 
 @dataclass(frozen=True)

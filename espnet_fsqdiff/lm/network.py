@@ -99,8 +99,6 @@ class TokenLM(nn.Module):
         if table:
             nn.init.normal_(self.table.weight, std=dim**-0.5)
         self.points_affine = nn.Linear(codebook.dim, dim) if points else None
-        if points:
-            self.register_buffer("points", codebook.points, persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.backbone = backbone
         self.head = head
@@ -176,7 +174,8 @@ class TokenLM(nn.Module):
         if self.table is not None:
             x = x + self.table(codes)
         if self.points_affine is not None:
-            x = x + self.points_affine(self.points[codes])
+            # The head owns the codebook, whose points may come with the weights.
+            x = x + self.points_affine(self.head.codebook.embed(codes))
         if hide is not None:
             x = x.masked_fill(hide.unsqueeze(-1), 0.0)
         x = torch.where(is_begin, self.begin.to(x.dtype), x)

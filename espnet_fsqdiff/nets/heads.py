@@ -54,7 +54,8 @@ class JointHead(nn.Module):
         logits = logits.float()
         if temperature != 1:
             logits = logits / temperature
-        return logits.softmax(-1) @ self.codebook.points
+        with torch.autocast(logits.device.type, enabled=False):
+            return logits.softmax(-1) @ self.codebook.points
 
     def predict(self, logits: torch.Tensor) -> torch.Tensor:
         """Most likely tokens (B, T), int64."""

@@ -1,9 +1,5 @@
 """Schedules, sampler, loss, average and generation."""
 
-import os
-import signal
-import threading
-
 import pytest
 import torch
 from hypothesis import given
@@ -23,7 +19,7 @@ from espnet_fsqdiff.diffusion import (
     uniform_times,
 )
 from espnet_fsqdiff.diffusion.loss import Draw
-from espnet_fsqdiff.diffusion.parts import frames_of_parts, map_at_once, parts_of
+from espnet_fsqdiff.diffusion.parts import frames_of_parts, parts_of
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import FactorizedHead, JointHead, PairwiseHead
@@ -197,6 +193,40 @@ def test_self_conditioning_sees_the_first_estimate_without_gradient():
     assert second[0, 1:].abs().max() > 0
 
 
+def self_conditioned_loss(network, codebook, chosen):
+    """Losses of two utterances with prompts of two frames; some see an estimate."""
+    tokens, lengths = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]), torch.tensor([4, 4])
+    loss = CDCDLoss(LinearSchedule(), self_conditioning=1.0, prompt_prob=1.0)
+    draw = loss.fixed_draw(["u", "v"], lengths, 4, 2)._replace(
+        prompt_lengths=torch.tensor([2, 2]), self_condition=torch.tensor(chosen)
+    )
+    text = torch.tensor([[1], [2]])
+    values, _ = loss(
+        network, codebook, tokens, lengths, text, torch.tensor([1, 1]), None, draw
+    )
+    return values
+
+
+def test_what_others_of_the_batch_see_is_their_own():
+    network, codebook = make_network(self_conditioning=True)
+    network.eval()
+    alone = self_conditioned_loss(network, codebook, [False, False])
+    beside = self_conditioned_loss(network, codebook, [False, True])
+    torch.testing.assert_close(beside[0], alone[0])
+    assert not torch.isclose(beside[1], alone[1])
+
+
+@pytest.mark.parametrize("head", [JointHead, FactorizedHead, PairwiseHead])
+def test_self_conditioning_in_mixed_precision(head):
+    network, codebook = make_network(head, self_conditioning=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network.head(torch.randn(1, 4, 32))
+        assert network.head.expectation(logits).dtype == torch.float32
+        found = self_conditioned_loss(network, codebook, [True, False])
+    whole = self_conditioned_loss(network, codebook, [True, False])
+    torch.testing.assert_close(found, whole, rtol=0.05, atol=0.05)
+
+
 def test_warped_times_are_used():
     torch.manual_seed(0)
     loss = CDCDLoss(LinearSchedule(), time_sampling="information")
@@ -349,56 +379,6 @@ def test_parts_keep_the_workers_busy():
     assert frames_of_parts(8 * [300], workers=1) == 1000
     assert frames_of_parts(8 * [300], workers=2) == 600
     assert frames_of_parts(3 * [9], workers=2) == 100
-
-
-def test_workers_share_the_threads_and_give_them_back():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        parts = [[3], [1, 2], [0]]
-        both = threading.Barrier(2, timeout=30)
-
-        def one(part):
-            if part != [0]:
-                both.wait()
-            product = torch.ones(2, 2, requires_grad=True) @ torch.ones(2, 2)
-            return part, torch.get_num_threads(), product.requires_grad, product.dtype
-
-        for grad, dtype in ((True, torch.float32), (False, torch.bfloat16)):
-            with torch.set_grad_enabled(grad), torch.autocast("cpu", enabled=not grad):
-                found = map_at_once(one, parts, workers=2)
-            assert found == [(part, 2, grad, dtype) for part in parts]
-        assert torch.get_num_threads() == 4
-        with pytest.raises(KeyError, match="3"):
-            map_at_once(lambda part: {}[part[0]], parts, workers=2)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def test_workers_are_kept_by_the_thread_that_calls():
-    both = threading.Barrier(2, timeout=30)
-
-    def name(part):
-        both.wait()
-        return threading.get_ident()
-
-    first = set(map_at_once(name, [1, 2], workers=2))
-    assert len(first) == 2 and threading.get_ident() not in first
-    assert set(map_at_once(name, [1, 2], workers=2)) == first
-    # Workers that call have workers of their own, or both would wait for themselves.
-    inner = map_at_once(lambda _: map_at_once(str, [1, 2], workers=2), [1, 2], 2)
-    assert inner == [["1", "2"]] * 2
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_has_workers_of_its_own():
-    assert map_at_once(str, [1, 2], workers=2) == ["1", "2"]
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)  # a wait for the parent's workers would have no end
-        os._exit(0 if map_at_once(str, [1, 2], workers=2) == ["1", "2"] else 1)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ from espnet_fsqdiff.codebook import build_codebook
 from espnet_fsqdiff.codebook.rvq import PREFIX
 from espnet_fsqdiff.diffusion import Sampling
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.lm import LMSampling
 from espnet_fsqdiff.rvq import ResidualVQ
 from espnet_fsqdiff.tasks.cdcd import CDCDTask
 from espnet_fsqdiff.tasks.common import load_model
+from espnet_fsqdiff.tasks.token_lm import TokenLMTask
 
 LEVELS = [3, 3, 3]
 WEIGHT = "network.head.codebook.weight"
@@ -137,6 +139,38 @@ def test_a_decoder_over_rvq_tokens_carries_its_table(
         [9],
         torch.tensor([[3, 3, 3]]),
         sampling=Sampling(num_steps=2, sampler="hard_rounding"),
+    )
+    assert tokens.shape == (9,) and tokens.max() < 27
+
+
+@pytest.mark.parametrize("codebook", ["rvq", "learned"])
+def test_a_language_model_reads_points_that_come_with_its_weights(
+    codebook, token_data, tokenizer_dir, tmp_path
+):
+    there, exp = tmp_path / "tokenizer", tmp_path / "exp"
+    shutil.copytree(tokenizer_dir, there)
+    options = ["--tokenizer_config", there / "config.yaml"] if codebook == "rvq" else []
+    config = dict(
+        codebook=codebook,
+        codebook_conf={} if codebook == "rvq" else dict(levels=LEVELS),
+        text_expansion="uniform",
+        lm_conf=dict(dim=16, num_layers=1, num_heads=2, mlp_dim=16),
+        network_conf=dict(points=True),
+        loss_conf={},
+    )
+    command = token_data.command(exp, *options, **config)
+    file = tmp_path / "exp.yaml"
+    theirs = yaml.safe_load(file.read_text())
+    del theirs["backbone_conf"]  # of the diffusion task
+    file.write_text(yaml.safe_dump(theirs))
+    TokenLMTask.main(cmd=command)
+    shutil.rmtree(there)
+    file = exp / "valid.loss.ave.pth"
+    model, _ = load_model(TokenLMTask, exp / "config.yaml", file)
+    points = model.network.head.codebook.points
+    assert points.shape == (27, 6 if codebook == "rvq" else 3)
+    (tokens,) = model.generate(
+        [torch.tensor([0, 2, 0])], [9], torch.tensor([[3, 3, 3]]), sampling=LMSampling()
     )
     assert tokens.shape == (9,) and tokens.max() < 27
 
