@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PLACES = ("*.md", "docs/*.md", "benchmarks/*.md", "conf/*.md", "egs/*.md")
 PAGES = [
     path
-    for pattern in ("*.md", "docs/*.md", "*/README.md", "egs/*/*/README.md")
+    for pattern in (*PLACES, "egs/*/*/README.md")
     for path in sorted(ROOT.glob(pattern))
 ]
 
