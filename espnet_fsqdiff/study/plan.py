@@ -121,7 +121,9 @@ def read_plan(path: Union[str, Path]) -> List[Variant]:
     variants = []
     for name, own in plan["variants"].items():
         if not isinstance(own, (dict, type(None))):
-            raise InputError(f"{path}: variant {name}: it has to be a mapping")
+            raise InputError(
+                f"{path}: variant {name}: it has to be a mapping; name its entries"
+            )
         variants.append(_variant(path, name, {**shared, **(own or {})}))
     return variants
 
