@@ -85,15 +85,14 @@ def deal(
 
 
 def unfinished(chunks: Chunks, job: int) -> Tuple[List[Chunk], int, int]:
-    """What a job has to do; clears what a killed run has left half written.
+    """What a job has to do.
+
+    What a killed run has left half written stays: it may be another's that lives, is
+    taken over by whoever writes the chunk, and goes when the chunks are merged.
 
     Returns:
         Chunks to make, utterances that are done, and all of the job's.
     """
-    for out, part in chunks.items():
-        for stem in {chunk.ark.name.partition(".")[0] for chunk in part}:
-            for aside in out.glob(f"{stem}.{job}.*.tmp.*"):
-                aside.unlink(missing_ok=True)
     mine = [c for part in chunks.values() for c in part if c.job == job]
     todo = [c for c in mine if c.read_note() is None]
     total = sum(len(c.data) for c in mine)

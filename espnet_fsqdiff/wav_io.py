@@ -43,6 +43,8 @@ def write_wave(
 class WaveWriter:
     """Writes `wav/<utt>.wav` one by one and `wav.scp` at the end.
 
+    Of a set that was there before, `wav.scp`, `stats.json` and `rollout.txt` go first.
+
     Args:
         output_dir: Where; made if missing.
         fs: Sampling rate in Hz.
@@ -52,8 +54,9 @@ class WaveWriter:
         self.output_dir = Path(output_dir)
         self.fs = fs
         self._scp: Dict[str, str] = {}
-        # A set whose waves change must not look finished.
-        (self.output_dir / "wav.scp").unlink(missing_ok=True)
+        # A set whose waves change must not look finished, nor have figures of others.
+        for name in ("stats.json", "rollout.txt", "wav.scp"):
+            (self.output_dir / name).unlink(missing_ok=True)
 
     def __call__(self, utt_id: str, wav: Union[np.ndarray, "torch.Tensor"]) -> None:
         """Write one wave (L,), 16 bit; one that would clip is scaled down.

@@ -97,6 +97,14 @@ def test_select(plan):
         ("    fsq:", "    f s q:", "rename it"),
         ("variants:", "variant:", "no mapping `variants`"),
         ("variants:", "variants: [", "not yaml"),
+        ("    fsq:", "    f: [a]\n    fsq:", "variant f: it has to be a mapping"),
+        ("args: --codebook fsq", "args:", "variant fsq: args has to be a text"),
+        ("args: --codebook fsq", "args: [a]", "variant fsq: args has to be a text"),
+        ("decoder: lm", "decode_args:", "variant lm: decode_args has to be a text"),
+        ("decoder: lm", "note: 3", "variant lm: note has to be a text, not 3"),
+        ("--codebook fsq", "--head_conf {a", "variant fsq: args '--head_conf {a':"),
+        ("seed={seed}", "seed={}", "names {}; known are"),
+        ("seed={seed}", "seed={seed:x.y}", "known are {seed}, {tokenizer_file}"),
     ],
 )
 def test_faults_are_named(plan, old, new, message):

@@ -11,7 +11,7 @@ import soundfile
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.scoring.recognizer import AbsRecognizer
-from espnet_fsqdiff.study.measure import read_scores, score_directories
+from espnet_fsqdiff.study.measure import is_scored, read_scores, score_directories
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "egs/TEMPLATE"
@@ -234,6 +234,22 @@ def test_all_stages_stopped_and_resumed(recipe):
     assert len(calls(recipe, "espnet_fsqdiff.bin.codebook_report")) == 1
     (report,) = calls(recipe, "espnet_fsqdiff.bin.study report")
     assert "--reference resynthesis_fsq=exp/reference/fsq" in report
+    for part in ("syntheses", "score"):
+        assert (
+            "--test_set exp/test_set --decode_config conf/decode.yaml "
+            "--lm_decode_config conf/decode_lm.yaml"
+        ) in calls(recipe, f"espnet_fsqdiff.bin.study {part}")[0]
+    # Of other tokens they are made, and scored, again.
+    scores = recipe / "exp/reference/fsq/utterances.csv"
+    for ids, times in (("3", 1), ("5", 2)):
+        scores.touch()
+        touch(recipe / "dump/tokens/train_tokenizer/test/tokens.txt", f"b {ids}\n")
+        done = bash(f"{run} --stage 4 --stop_stage 4", recipe)
+        assert done.returncode == 0, done.stderr
+        assert len(calls(recipe, "espnet_fsqdiff.bin.resynthesize")) == times
+        assert scores.exists() == (times == 1)
+    assert (recipe / "exp/reference/fsq/tokens.txt").read_text() == "b 5\n"
+    assert not (recipe / "exp/reference/fsq/tokens.new.txt").exists()
 
 
 class Deaf(AbsRecognizer):
@@ -266,6 +282,7 @@ def test_scores_by_utterance(tmp_path):
     directories = [tmp_path / name for name in ("a", "b", "original")]
     score_directories(directories, tmp_path / "ref", Deaf())
     a, b, original = (read_scores(d / "utterances.csv") for d in directories)
+    assert all(is_scored(d, tmp_path / "ref") for d in directories)
     assert [(u.word_edits, u.words) for u in a] == [(0, 2), (1, 2)]
     assert [(u.right_tokens, u.tokens) for u in a] == [(3, 10), (5, 12)]
     assert [u.seconds for u in a] == pytest.approx([0.6, 0.6])
@@ -273,6 +290,7 @@ def test_scores_by_utterance(tmp_path):
     assert all(u.mcd > 0 and u.reference_seconds == 0.5 for u in [*a, *b])
     assert all(u.mcd is None for u in original) and original[1].word_edits == 1
     touch(tmp_path / "b/wav.scp", f"u1 {tmp_path}/b/u1.wav\n")
+    assert not is_scored(tmp_path / "b", tmp_path / "ref")
     with pytest.raises(InputError, match="utterance u2 is missing"):
         score_directories([tmp_path / "b"], tmp_path / "ref", Deaf())
 

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,10 +278,21 @@ def options(plan, expdir, *more):
     return ["--plan", str(plan), "--expdir", str(expdir), *more]
 
 
+def make_inputs(expdir):
+    """Files of which syntheses are made, as options."""
+    (expdir / "test_set").mkdir()
+    (expdir / "test_set/text").write_text("utt one\n")
+    (expdir / "decode.yaml").write_text("temperature: 1\n")
+    config = str(expdir / "decode.yaml")
+    test_set = ["--test_set", str(expdir / "test_set")]
+    return [*test_set, "--decode_config", config, "--lm_decode_config", config]
+
+
 def test_nothing_is_done_twice(plan, expdir, capsys):
     command.main(["trainings", *options(plan, expdir)])
     assert capsys.readouterr().out == ""
-    command.main(["syntheses", *options(plan, expdir, "--steps", "5 8")])
+    spoken = make_inputs(expdir)
+    command.main(["syntheses", *options(plan, expdir, "--steps", "5 8", *spoken)])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 12 and all("--num_steps 8" in line for line in lines)
     (expdir / "cdcd_rvq_seed3/training.json").unlink()
@@ -290,7 +302,7 @@ def test_nothing_is_done_twice(plan, expdir, capsys):
     assert fields[5] == "true"
     assert fields[6].startswith("--codebook rvq --seed 3 --max_epoch 2")
     with pytest.raises(InputError, match="cdcd_rvq_seed3: not trained yet"):
-        command.main(["syntheses", *options(plan, expdir)])
+        command.main(["syntheses", *options(plan, expdir, *spoken)])
 
 
 def test_another_plan_is_noticed(plan, expdir):
@@ -314,13 +326,15 @@ def test_finished_means_the_model_and_all_updates(plan, tmp_path):
 
 
 def test_unscored_directories(plan, expdir):
-    assert progress.unscored(read_plan(plan), expdir) == {}
+    _, text, _, config, _, _ = make_inputs(expdir)
+    inputs = progress.SynthesisInputs(Path(text), {"cdcd": config, "lm": config})
+    assert progress.unscored(read_plan(plan), expdir, inputs) == {}
     (expdir / "lm_lm_seed1/sampled/utterances.csv").unlink()
-    ((run, paths),) = progress.unscored(read_plan(plan), expdir).items()
+    ((run, paths),) = progress.unscored(read_plan(plan), expdir, inputs).items()
     assert run.tag == "lm_seed1" and paths == [expdir / "lm_lm_seed1/sampled"]
     (expdir / "lm_lm_seed1/sampled/stats.json").unlink()
     with pytest.raises(InputError, match="not synthesised yet"):
-        progress.unscored(read_plan(plan), expdir)
+        progress.unscored(read_plan(plan), expdir, inputs)
 
 
 def write_theory(directory, names):

@@ -354,6 +354,13 @@ def test_waves_are_written(tmp_path):
     ]
 
 
+def test_what_was_said_of_other_waves_goes_before_the_first_is_written(tmp_path):
+    for name in ("wav.scp", "stats.json", "rollout.txt"):
+        (tmp_path / name).write_text("of waves before")
+    WaveWriter(tmp_path, FS)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "wav",
     [np.zeros(100), np.zeros(0), np.array([0.1, np.nan]), np.array([0.1, np.inf])],

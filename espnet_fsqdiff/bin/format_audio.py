@@ -21,6 +21,8 @@ from espnet_fsqdiff.data.datadir import DataDir, read_table, write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 
+FORMATS = ("flac", "wav")
+
 
 class Job(NamedTuple):
     """One recording to format; `fs` is None where it keeps its own rate."""
@@ -56,7 +58,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="directory of sets of the same names: their utterances alone",
     )
     parser.add_argument("--fs", type=int, default=16000, help="sampling rate in Hz")
-    parser.add_argument("--audio_format", choices=["flac", "wav"], default="flac")
+    parser.add_argument("--audio_format", choices=FORMATS, default="flac")
     parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
     return parser
 
@@ -82,7 +84,9 @@ def drop_outdated(jobs: List[Job], table: Path) -> None:
     now = {job.utt: stamp(job.source) for job in jobs}
     for job in jobs:
         if before.get(job.utt) != now[job.utt]:
-            job.target.unlink(missing_ok=True)
+            # One table serves all formats.
+            for audio_format in FORMATS:
+                job.target.with_suffix(f".{audio_format}").unlink(missing_ok=True)
     write_table(table, now)
 
 

@@ -3,19 +3,22 @@
 trainings   lists what is left to train, one line each
 finish      reduces a finished training to training.json
 test_set    takes part of a test set
-syntheses   lists what is left to synthesise, one line each
-score       scores every synthesis that has none
+syntheses   lists what is left to synthesise, one line each, and notes of what
+score       scores every synthesis that has no scores of its waves
 report      writes results.csv, results.md, index.html and figures
 """
 
 import argparse
 import logging
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.study.plan import Run, Variant, read_plan, runs_of, select
+
+if TYPE_CHECKING:
+    from espnet_fsqdiff.study.progress import SynthesisInputs
 
 # Of the lines that the shell reads; a tab would swallow empty fields.
 SEPARATOR = "|"
@@ -49,11 +52,15 @@ def get_parser() -> argparse.ArgumentParser:
     part.add_argument("--num_utts", type=int, default=0, help="0 for all")
     part.add_argument("--output_dir", type=Path, required=True)
 
-    parts.add_parser("syntheses", parents=[planned])
+    spoken = argparse.ArgumentParser(add_help=False)
+    spoken.add_argument("--test_set", type=Path, required=True)
+    spoken.add_argument("--decode_config", type=Path, required=True)
+    spoken.add_argument("--lm_decode_config", type=Path, required=True)
 
-    part = parts.add_parser("score", parents=[planned])
+    parts.add_parser("syntheses", parents=[planned, spoken])
+
+    part = parts.add_parser("score", parents=[planned, spoken])
     _add_references(part)
-    part.add_argument("--test_set", type=Path, required=True)
     part.add_argument("--recognizer", default="pocketsphinx")
     part.add_argument("--nj", type=int, default=1, help="number of processes")
 
@@ -151,15 +158,29 @@ def make_test_set(args: argparse.Namespace) -> None:
     write_table(args.output_dir / "text", {utt: texts[utt] for utt in chosen})
 
 
-def list_syntheses(args: argparse.Namespace) -> None:
-    """Print training, decoder, tokens, directory and options."""
-    from espnet_fsqdiff.study.progress import pending_syntheses
+def synthesis_inputs(args: argparse.Namespace) -> "SynthesisInputs":
+    """The files that syntheses depend on."""
+    from espnet_fsqdiff.study.progress import SynthesisInputs
 
-    for run, steps, directory in pending_syntheses(planned_variants(args), args.expdir):
-        options = [] if steps is None else [f"--num_steps {steps}"]
-        options += [f"--seed {run.seed}", run.variant.decode_args]
+    configs = {"cdcd": args.decode_config, "lm": args.lm_decode_config}
+    return SynthesisInputs(args.test_set, configs)
+
+
+def list_syntheses(args: argparse.Namespace) -> None:
+    """Print training, decoder, tokens, directory and options; note the inputs."""
+    from espnet_fsqdiff.study.progress import (
+        begin_synthesis,
+        pending_syntheses,
+        synthesis_args,
+    )
+
+    inputs = synthesis_inputs(args)
+    variants = planned_variants(args)
+    for run, steps, directory in pending_syntheses(variants, args.expdir, inputs):
+        begin_synthesis(directory, inputs.of(run, steps))
         v = run.variant
-        _print(run.directory, v.decoder, v.tokens, directory, " ".join(options).strip())
+        options = synthesis_args(run, steps)
+        _print(run.directory, v.decoder, v.tokens, directory, options)
 
 
 def references_of(pairs: Sequence[str]) -> Dict[str, Path]:
@@ -176,7 +197,7 @@ def references_of(pairs: Sequence[str]) -> Dict[str, Path]:
 def score(args: argparse.Namespace) -> None:
     """Score what is not scored yet, the settings of a training together."""
     from espnet_fsqdiff.scoring.recognizer import recognizer_choices
-    from espnet_fsqdiff.study.measure import RESULT, score_directories
+    from espnet_fsqdiff.study.measure import is_scored, score_directories
     from espnet_fsqdiff.study.progress import unscored
 
     if args.recognizer not in recognizer_choices:
@@ -185,11 +206,12 @@ def score(args: argparse.Namespace) -> None:
             f"{', '.join(recognizer_choices)}"
         )
     recognizer = recognizer_choices[args.recognizer]()
-    groups = list(unscored(planned_variants(args), args.expdir).values())
+    inputs = synthesis_inputs(args)
+    groups = list(unscored(planned_variants(args), args.expdir, inputs).values())
     groups += [
         [path]
         for path in references_of(args.reference).values()
-        if not (path / RESULT).is_file()
+        if not is_scored(path, args.test_set)
     ]
     cache = args.expdir / "recognized"
     for number, directories in enumerate(groups, 1):

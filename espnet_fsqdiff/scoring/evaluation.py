@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from espnet_fsqdiff.scoring.acoustic import (
 )
 from espnet_fsqdiff.scoring.parallel import parallel_map
 from espnet_fsqdiff.scoring.recognizer import AbsRecognizer, recognize_files
-from espnet_fsqdiff.scoring.similarity import SpeakerModel, similarities
 from espnet_fsqdiff.scoring.text import error_rates, normalize_text
+
+if TYPE_CHECKING:
+    from espnet_fsqdiff.scoring.similarity import SpeakerModel
 
 ORIGINAL = "original"
 # Other entries of scores.json.
@@ -188,7 +190,7 @@ def evaluate(
     recognizer: AbsRecognizer,
     nj: int = 1,
     cache_dir: Union[None, str, Path] = None,
-    speaker_model: Optional[SpeakerModel] = None,
+    speaker_model: Optional["SpeakerModel"] = None,
 ) -> Tuple[Dict[str, str], List[SystemScores]]:
     """Score originals and systems on one test set.
 
@@ -245,10 +247,13 @@ def evaluate(
 def _compare_voices(
     systems: List[SystemScores],
     ref_dir: Union[str, Path],
-    model: SpeakerModel,
+    model: "SpeakerModel",
     nj: int,
 ) -> None:
     """Add the mean similarity to the scores, of originals too if there are prompts."""
+    # It needs torch, which every process of a pool would load.
+    from espnet_fsqdiff.scoring.similarity import similarities
+
     originals = systems[0].wavs
     prompts = read_prompts(ref_dir, originals)[0]
     compared = systems if prompts else systems[1:]

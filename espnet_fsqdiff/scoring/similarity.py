@@ -83,9 +83,11 @@ class SpeakerModel:
 _model: Optional[SpeakerModel] = None
 
 
-def _start(model: SpeakerModel) -> None:
+def _start(model: SpeakerModel, one_thread: bool) -> None:
     global _model
     _model = model
+    if one_thread:
+        torch.set_num_threads(1)
 
 
 def _embed_file(item: Tuple[str, str]) -> np.ndarray:
@@ -121,8 +123,10 @@ def similarities(
     for name, wavs in systems.items():
         files.update({wavs[utt]: f"{utt} of the {name}" for utt in references})
     items = [(name, path) for path, name in files.items()]
+    # Several processes would each take all cores.
+    initargs = (model, min(nj, len(items)) > 1)
     found = parallel_map(
-        _embed_file, items, nj, "voices", initializer=_start, initargs=(model,)
+        _embed_file, items, nj, "voices", initializer=_start, initargs=initargs
     )
     embeddings = dict(zip(files, found))
     return {

@@ -1,6 +1,7 @@
 """What was heard in a synthesis, utterance by utterance."""
 
 import csv
+import hashlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -13,9 +14,12 @@ from espnet_fsqdiff.scoring.acoustic import FS, compare_acoustics
 from espnet_fsqdiff.scoring.parallel import parallel_map
 from espnet_fsqdiff.scoring.recognizer import AbsRecognizer, recognize_files
 from espnet_fsqdiff.scoring.text import edit_counts
+from espnet_fsqdiff.shards import digest_file
 
 # The result of scoring, and the sign that it is done.
 RESULT = "utterances.csv"
+# Beside it: digest of what was scored and against what.
+SCORED = "utterances.sha256"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def score_directories(
     nj: int = 1,
     cache_dir: Union[None, str, Path] = None,
 ) -> None:
-    """Write `utterances.csv` of syntheses, all in one go.
+    """Write `utterances.csv` of syntheses and its digest, all in one go.
 
     Args:
         directories: Each with `wav.scp` and perhaps `rollout.txt`
@@ -125,6 +129,33 @@ def score_directories(
                 )
             )
         write_scores(Path(directory) / RESULT, rows)
+        with atomic_path(Path(directory) / SCORED) as aside:
+            digest = score_digest(Path(directory), Path(test_set))
+            aside.write_text(f"{digest}\n", encoding="ascii")
+
+
+def score_digest(directory: Path, test_set: Path) -> str:
+    """Digest of what scores depend on; `stats.json` stands for the waves."""
+    files = [test_set / "text", test_set / "wav.scp"]
+    files += [directory / "wav.scp", directory / "stats.json"]
+    found = [digest_file(path) if path.is_file() else "" for path in files]
+    return hashlib.sha256(" ".join(found).encode()).hexdigest()
+
+
+def is_scored(directory: Path, test_set: Path) -> bool:
+    """Whether there are scores of these waves against this test set.
+
+    Scores without a digest, of a study begun before there was one, are taken as they
+    are.
+    """
+    if not (directory / RESULT).is_file():
+        return False
+    scored = directory / SCORED
+    if not scored.is_file():
+        return True
+    return scored.read_text(encoding="ascii").strip() == score_digest(
+        directory, test_set
+    )
 
 
 def _compare(item: Tuple[str, str, List[str]]) -> List[Tuple]:

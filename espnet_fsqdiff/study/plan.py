@@ -27,6 +27,7 @@ DECODERS = ("cdcd", "lm")
 TOKENS = ("fsq", "rvq")
 # What `args` may name in braces.
 PLACEHOLDERS = ("seed", "tokenizer_file")
+TEXTS = ("args", "decode_args", "note")
 BUDGET = ("updates", "epochs", "warmup")
 QUICK = dict(updates=4, epochs=2, warmup=1)
 
@@ -117,10 +118,14 @@ def read_plan(path: Union[str, Path]) -> List[Variant]:
     unknown = sorted(set(shared) - {"seeds", "steps", *BUDGET})
     if unknown:
         raise InputError(f"{path}: unknown entry {unknown[0]}; remove it")
-    return [
-        _variant(path, name, {**shared, **(own or {})})
-        for name, own in plan["variants"].items()
-    ]
+    variants = []
+    for name, own in plan["variants"].items():
+        if not isinstance(own, (dict, type(None))):
+            raise InputError(
+                f"{path}: variant {name}: it has to be a mapping; name its entries"
+            )
+        variants.append(_variant(path, name, {**shared, **(own or {})}))
+    return variants
 
 
 def _variant(path: Path, name: Any, entries: Mapping[str, Any]) -> Variant:
@@ -138,6 +143,12 @@ def _variant(path: Path, name: Any, entries: Mapping[str, Any]) -> Variant:
                 f"{where}: {key} {fields[key]!r} is unknown; choose one of "
                 f"{', '.join(choices)}"
             )
+    for key in TEXTS:
+        if not isinstance(fields.get(key, ""), str):
+            raise InputError(
+                f"{where}: {key} has to be a text, not {fields[key]!r}; write one or "
+                "leave it out"
+            )
     for key in ("seeds", "steps"):
         fields[key] = _numbers(where, key, fields.get(key, []))
     if not isinstance(fields.get("theory", True), bool):
@@ -153,13 +164,24 @@ def _variant(path: Path, name: Any, entries: Mapping[str, Any]) -> Variant:
         )
     if not variant.seeds or (variant.decoder == "cdcd" and not variant.steps):
         raise InputError(f"{where}: it has no seeds or no steps; list some")
-    named = {n for _, n, _, _ in string.Formatter().parse(variant.args) if n}
-    if named - set(PLACEHOLDERS):
-        raise InputError(
-            f"{where}: args names {{{min(named - set(PLACEHOLDERS))}}}; "
-            f"known are {', '.join(PLACEHOLDERS)}"
-        )
+    _check_placeholders(where, variant)
     return variant
+
+
+def _check_placeholders(where: str, variant: Variant) -> None:
+    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    try:
+        parts = list(string.Formatter().parse(variant.args))
+        named = {n for _, n, _, _ in parts if n is not None} - set(PLACEHOLDERS)
+        if not named:
+            Run(variant, variant.seeds[0]).train_args("")
+    except (ValueError, LookupError) as e:
+        raise InputError(
+            f"{where}: args '{variant.args}': {e}; known are {known}, and a brace of "
+            "its own is written twice"
+        ) from None
+    if named:
+        raise InputError(f"{where}: args names {{{min(named)}}}; known are {known}")
 
 
 def _numbers(where: str, key: str, values: Any) -> Tuple[int, ...]:

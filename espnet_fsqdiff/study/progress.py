@@ -1,16 +1,21 @@
 """What of a plan is done, and what is left to do."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.shards import digest_file
 from espnet_fsqdiff.study.collect import TRAINING, read_object
-from espnet_fsqdiff.study.measure import RESULT
+from espnet_fsqdiff.study.measure import RESULT, is_scored
 from espnet_fsqdiff.study.plan import Run, Variant, runs_of
 
 SYNTHESIS = "stats.json"
+# Beside it: what the waves are made of.
+INPUTS = "inputs.json"
+_INPUT_NAMES = dict(options="options", config="decode config", text="test set")
 MODEL = "valid.loss.ave.pth"
 
 
@@ -53,13 +58,78 @@ def plan_args(run: Run) -> str:
     return run.train_args("{tokenizer_file}")
 
 
+@dataclass(frozen=True)
+class SynthesisInputs:
+    """What syntheses depend on besides their models.
+
+    Attributes:
+        test_set: Data directory, of which `text` is spoken.
+        configs: By decoder, the configuration of its synthesis.
+    """
+
+    test_set: Path
+    configs: Mapping[str, Path]
+
+    def of(self, run: Run, steps: Optional[int]) -> Dict[str, str]:
+        """Options, and digests of the files, of one synthesis.
+
+        Raises:
+            InputError: If a file is missing.
+        """
+        files = {
+            "config": Path(self.configs[run.variant.decoder]),
+            "text": self.test_set / "text",
+        }
+        for path in files.values():
+            if not path.is_file():
+                raise InputError(f"{path}: no such file; name another or make it")
+        digests = {name: digest_file(path) for name, path in files.items()}
+        return {"options": synthesis_args(run, steps), **digests}
+
+
+def synthesis_args(run: Run, steps: Optional[int]) -> str:
+    """Options of a synthesis, other than names of files."""
+    options = [] if steps is None else [f"--num_steps {steps}"]
+    options += [f"--seed {run.seed}", run.variant.decode_args]
+    return " ".join(options).strip()
+
+
+def is_synthesised(directory: Path, inputs: Mapping[str, str]) -> bool:
+    """Whether a synthesis is finished.
+
+    One without `inputs.json`, of a study begun before there was one, is taken as it is.
+
+    Raises:
+        InputError: If it was made of other inputs.
+    """
+    if not (directory / SYNTHESIS).is_file():
+        return False
+    if (directory / INPUTS).is_file():
+        theirs = read_object(directory / INPUTS)
+        for key, name in _INPUT_NAMES.items():
+            if theirs.get(key) != inputs[key]:
+                raise InputError(
+                    f"{directory} was made with another {name} ({theirs.get(key)}, "
+                    f"now {inputs[key]}); remove it, or name another --expdir"
+                )
+    return True
+
+
+def begin_synthesis(directory: Path, inputs: Mapping[str, str]) -> None:
+    """Write down what a synthesis will be made of; scores of one before go."""
+    (directory / RESULT).unlink(missing_ok=True)
+    with atomic_path(directory / INPUTS) as aside:
+        aside.write_text(json.dumps(inputs, indent=1) + "\n", encoding="utf-8")
+
+
 def pending_syntheses(
-    variants: Sequence[Variant], expdir: Union[str, Path]
-) -> List[Tuple[Run, Any, Path]]:
+    variants: Sequence[Variant], expdir: Union[str, Path], inputs: SynthesisInputs
+) -> List[Tuple[Run, Optional[int], Path]]:
     """Run, steps and directory of every synthesis without `stats.json`.
 
     Raises:
-        InputError: If a training is not finished.
+        InputError: If a training is not finished, or it or a synthesis was made with
+            other options than now.
     """
     expdir, found = Path(expdir), []
     for run in runs_of(variants):
@@ -69,27 +139,27 @@ def pending_syntheses(
             )
         for steps, name in run.settings:
             directory = expdir / run.directory / name
-            if not (directory / SYNTHESIS).is_file():
+            if not is_synthesised(directory, inputs.of(run, steps)):
                 found.append((run, steps, directory))
     return found
 
 
 def unscored(
-    variants: Sequence[Variant], expdir: Union[str, Path]
+    variants: Sequence[Variant], expdir: Union[str, Path], inputs: SynthesisInputs
 ) -> Dict[Run, List[Path]]:
-    """Directories of finished syntheses without scores, by training.
+    """Directories of finished syntheses without scores of their own, by training.
 
     Raises:
-        InputError: If a synthesis is not finished.
+        InputError: If a synthesis is not finished, or was made with other options.
     """
-    left = pending_syntheses(variants, expdir)
+    left = pending_syntheses(variants, expdir, inputs)
     if left:
         raise InputError(f"{left[0][2]}: not synthesised yet; run stage 4 (synthesis)")
     found: Dict[Run, List[Path]] = {}
     for run in runs_of(variants):
         for _, name in run.settings:
             directory = Path(expdir) / run.directory / name
-            if not (directory / RESULT).is_file():
+            if not is_scored(directory, inputs.test_set):
                 found.setdefault(run, []).append(directory)
     return found
 

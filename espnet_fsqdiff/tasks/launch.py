@@ -16,6 +16,8 @@ from espnet_fsqdiff.yaml_files import check_config
 
 # Of collected statistics, what is written last: it says that they are whole.
 LAST = "valid/stats_keys"
+# Exit status of a process that the input was at fault in, as of a command.
+REFUSED = 2
 INSTEAD = "train with --ngpu N --multiprocessing_distributed true"
 
 
@@ -47,7 +49,7 @@ class Launch:
 
         With `--ngpu` above 1 and `--multiprocessing_distributed true` this process
         only starts others and waits: it hands them the signals it gets, and ends with
-        their status if these stopped them.
+        their status if these stopped them or the input is at fault.
         """
         if args is None:
             check_config(cmd)
@@ -58,9 +60,25 @@ class Launch:
                 with whole_statistics(args), writing_to(args.output_dir or "."):
                     super().main(args=args)
             except ProcessExitedException as e:
-                if e.exit_code != STOPPED:
+                if e.exit_code not in (STOPPED, REFUSED):
                     raise
-                sys.exit(STOPPED)
+                sys.exit(e.exit_code)
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train in this process; one that `main` has started tells a fault itself.
+
+        The launcher learns no more of such a process than its status.
+        """
+        if not (args.distributed and args.multiprocessing_distributed):
+            super().main_worker(args)
+            return
+        try:
+            with writing_to(args.output_dir or "."):
+                super().main_worker(args)
+        except InputError as e:
+            sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {e}\n")
+            sys.exit(REFUSED)
 
     @classmethod
     def check_required_command_args(cls, args: argparse.Namespace) -> None:

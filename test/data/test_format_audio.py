@@ -139,6 +139,20 @@ def test_another_recording_is_never_taken_for_the_one_before(recipe):
     assert kept.stat().st_mtime_ns == os_time[0]
 
 
+def test_a_recording_is_new_to_either_format(recipe):
+    source = recipe / "x.1.wav"
+    data = DataDir({"x.1": str(source)}, {"x.1": "x"}, {"x.1": "s"})
+    data.write("data/test")
+    for frames, audio_format in ((800, "flac"), (900, "wav"), (900, "flac")):
+        wave = 0.1 * np.random.default_rng(0).standard_normal(frames)
+        if not source.exists() or soundfile.info(source).frames != frames:
+            soundfile.write(source, wave, 16000)
+        main(["--sets", "test", "--audio_format", audio_format, "--nj", "1"])
+        (path,) = DataDir.read("dump/raw/org/test").wav.values()
+        assert path.endswith(f"x.1.{audio_format}")
+        assert soundfile.info(path).frames == frames
+
+
 def test_bad_audio_is_named_and_no_wav_scp_is_left(recipe):
     soundfile.write(recipe / "train_2.wav", np.zeros(2400), 24000)
     with pytest.raises(InputError, match="^train_2: .*silent"):

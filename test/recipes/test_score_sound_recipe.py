@@ -20,7 +20,7 @@ case "$*" in *"${FAIL:-no such}"*) exit 3 ;; esac
 @pytest.fixture
 def recipe(tmp_path):
     """A recipe directory with a test split and a small corpus of other voices."""
-    task = tmp_path / "egs/kathleen/tts1"
+    task = tmp_path / "project/egs/kathleen/tts1"
     (task / "local").mkdir(parents=True)
     shutil.copy(RECIPE / "local/score_sound.sh", task / "local")
     shutil.copy(RECIPE / "path.sh", task)
@@ -32,13 +32,13 @@ def recipe(tmp_path):
         lines = "".join(f"u{i} {value}\n" for i in range(3))
         (task / "data/test" / name).write_text(lines)
     (task / "data/test/spk2utt").write_text("k u0 u1 u2\n")
-    (tmp_path / "voices").mkdir()
+    (task.parents[2] / "voices").mkdir()
     rows = ["id\tpath\tspeaker\tgender\tseconds\ttext"]
     for spk in ("9", "10"):
         rows += [
             f"{spk}-{i}\tf/{spk}-{i}.flac\t{spk}\tM\t1.0\tsay {i}" for i in range(5)
         ]
-    (tmp_path / "voices/metadata.tsv").write_text("\n".join(rows) + "\n")
+    (task.parents[2] / "voices/metadata.tsv").write_text("\n".join(rows) + "\n")
     stub = task / "stub"
     stub.write_text(STUB)
     stub.chmod(0o755)
@@ -47,8 +47,13 @@ def recipe(tmp_path):
 
 def run(task, *args, **env):
     """Run the script; return what it printed and the commands that it called."""
+    return run_bare(task, "--corpus", str(task.parents[2] / "voices"), *args, **env)
+
+
+def run_bare(task, *args, **env):
+    """The same without a corpus of other voices."""
     (task / "calls").unlink(missing_ok=True)
-    given = ["--python", "./stub", "--corpus", str(task.parents[2] / "voices"), *args]
+    given = ["--python", "./stub", *args]
     done = subprocess.run(
         ["local/score_sound.sh", *given],
         cwd=task,
@@ -138,6 +143,23 @@ def test_unseen_voices_are_a_fixed_choice(recipe):
     assert (data / "spk2utt").read_text() == "10 10-0 10-1 10-2\n9 9-0 9-1 9-2\n"
     run(recipe, "--sets", "unseen", "--num_utts", "4")
     assert (data / "spk2utt").read_text() == "10 10-0 10-1 10-2\n9 9-0\n"
+
+
+def test_unseen_voices_that_nobody_asked_for_may_be_missing(recipe):
+    done, calls = run_bare(recipe, "--chains", "griffin_lim")
+    assert done.returncode == 0, done.stderr
+    assert [c.split()[0] for c in calls] == ["copy_synthesis", "score_sound"]
+    assert "unseen is left out: there is no ../../../../shared/" in done.stdout
+    for asked in (["--sets", "kathleen unseen"], ["--corpus", "nowhere"]):
+        done, calls = run_bare(recipe, "--chains", "griffin_lim", *asked)
+        assert done.returncode == 2 and not calls
+        assert "metadata.tsv: no such file" in done.stderr
+    shared = recipe.parents[3] / "shared/corpora"
+    shared.mkdir(parents=True)
+    (recipe.parents[2] / "voices").rename(shared / "librispeech_mini")
+    done, calls = run_bare(recipe, "--chains", "griffin_lim")
+    assert done.returncode == 0 and len(calls) == 3, done.stderr
+    assert "left out" not in done.stdout
 
 
 @pytest.mark.parametrize(

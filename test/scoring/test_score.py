@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,3 +168,8 @@ def test_examples_are_spread_over_the_set():
     assert evenly_spread(utts, 2) == ["u2", "u7"]
     assert evenly_spread(utts, 20) == utts
     assert evenly_spread([], 3) == []
+
+
+def test_processes_that_compare_need_no_torch():
+    code = "import sys, espnet_fsqdiff.bin.score; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

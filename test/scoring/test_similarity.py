@@ -11,7 +11,7 @@ import yaml
 
 from espnet_fsqdiff.bin.score import main
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.scoring import recognizer_choices
+from espnet_fsqdiff.scoring import recognizer_choices, similarity
 from espnet_fsqdiff.scoring.similarity import SpeakerModel, similarities
 
 from .conftest import harmonic_tone
@@ -78,6 +78,25 @@ def test_like_voices_are_alike(files, waves):
     model = SpeakerModel(*files)
     model.load()
     assert similarities(systems, references, pickle.loads(pickle.dumps(model))) == found
+
+
+def root_of_threads(item):
+    """In place of an embedding: the cosine is the number of threads."""
+    return np.array([torch.get_num_threads() ** 0.5])
+
+
+def test_processes_share_the_cores(files, waves, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setattr(similarity, "_embed_file", root_of_threads)
+    args = {"x": {"a": waves[113]}}, {"a": waves[110]}, SpeakerModel(*files)
+    ours = torch.get_num_threads()
+    assert similarities(*args, nj=2) == {"x": [pytest.approx(1)]}
+    torch.set_num_threads(2)
+    try:
+        assert similarities(*args, nj=1) == {"x": [pytest.approx(2)]}
+    finally:
+        torch.set_num_threads(ours)
 
 
 def test_any_rate_is_taken(files, waves):

@@ -98,6 +98,9 @@ test_data=${expdir}/test_set
 report=${expdir}/report
 plan_opts=(--plan "${plan}" --expdir "${expdir}" --variants "${variants}"
     --seeds "${seeds}" --steps "${steps}" --quick "${quick}")
+# What syntheses are made of: with others they are refused.
+spoken_opts=(--test_set "${test_data}" --decode_config "${decode_config}"
+    --lm_decode_config "${lm_decode_config}")
 
 study() { # <part> <option>... : a part of the study that is written in Python
     ${python} -m espnet_fsqdiff.bin.study "$@"
@@ -244,12 +247,18 @@ stage_3() ( # in a shell of its own: the number of threads is for it alone
 resynthesise() { # <fsq|rvq> : waves from the true tokens of the test set
     local tokenizer out=${expdir}/reference/$1 ids
     tokenizer=$(tag_of "$1")
-    [ ! -e "${out}/stats.json" ] || return 0
     ids=${dumpdir}/tokens/${tokenizer}/${test_set}/tokens.txt
     need 2 "${ids}"
     mkdir -p "${out}"
     awk 'NR == FNR {wanted[$1]; next} $1 in wanted' "${test_data}/text" "${ids}" \
-        > "${out}/tokens.txt"
+        > "${out}/tokens.new.txt"
+    if [ -e "${out}/stats.json" ] && cmp -s "${out}"/tokens{.new,}.txt; then
+        rm "${out}/tokens.new.txt"
+        return 0
+    fi
+    # Nothing that was said of other tokens is true of these.
+    rm -f "${out}"/{stats.json,utterances.csv}
+    mv "${out}"/tokens{.new,}.txt
     ${decode_cmd} "${out}/resynthesize.log" ${python} -m espnet_fsqdiff.bin.resynthesize \
         --train_config "${expdir}/tokenizer_${tokenizer}/config.yaml" \
         --model_file "$(file_of "$1")" --tokens "${out}/tokens.txt" --output_dir "${out}"
@@ -277,7 +286,7 @@ token_kinds() { # the kinds of tokens that the variants use
 stage_4() ( # in a shell of its own: the number of threads is for it alone
     need 1 "${test_data}/text"
     local list kind training decoder tokens directory options
-    list=$(study syntheses "${plan_opts[@]}")
+    list=$(study syntheses "${plan_opts[@]}" "${spoken_opts[@]}")
     share_cores
     # Real-time factors are those of one core.
     export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
@@ -305,8 +314,8 @@ stage_5() {
     mkdir -p "${expdir}/reference/original"
     cp "${test_data}/wav.scp" "${expdir}/reference/original/wav.scp"
     # shellcheck disable=SC2046
-    OMP_NUM_THREADS=1 study score "${plan_opts[@]}" $(references) \
-        --test_set "${test_data}" --nj "${nj}"
+    OMP_NUM_THREADS=1 study score "${plan_opts[@]}" "${spoken_opts[@]}" \
+        $(references) --nj "${nj}"
 }
 
 stage_6() {

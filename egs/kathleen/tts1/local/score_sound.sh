@@ -9,13 +9,13 @@ die() {
     exit 2
 }
 
-sets="kathleen unseen" # kathleen: the test split; unseen: other voices, of --corpus
+sets=                # kathleen: the test split; unseen: other voices, of --corpus; by default both, or kathleen alone where there is no shared corpus
 chains=              # which of those above; by default all that have their files
 num_utts=            # the first utterances of each set alone; by default all
 outdir=exp/sound     # copies, tables
 datadir=data         # stage 1's
 expdir=exp           # models
-corpus=../../../../shared/corpora/librispeech_mini # of which unseen has the first three utterances of every speaker
+corpus=              # by default ../../../../shared/corpora/librispeech_mini; of it unseen has the first three utterances of every speaker
 tokenizer_exp=       # by default EXPDIR/tokenizer_train_tokenizer
 tokenizer_model=valid.mel_loss.ave.pth
 token2mel_exp=       # by default EXPDIR/token2mel_train_token2mel
@@ -51,6 +51,16 @@ EOF
 [ $# -eq 0 ] || die "unexpected argument $1; --help names the options"
 . ./path.sh
 export OMP_NUM_THREADS=${threads} MKL_NUM_THREADS=${threads}
+
+shared=../../../../shared/corpora/librispeech_mini
+if [ -z "${sets}${corpus}" ] && [ ! -f "${shared}/metadata.tsv" ]; then
+    echo "unseen is left out: there is no ${shared}/metadata.tsv; name --corpus for it"
+    sets=kathleen
+fi
+[ -n "${sets}" ] || sets="kathleen unseen"
+corpus=${corpus:-${shared}}
+[[ " ${sets} " != *" unseen "* ]] || [ -f "${corpus}/metadata.tsv" ] ||
+    die "${corpus}/metadata.tsv: no such file; name --corpus, or --sets kathleen"
 
 tokenizer_exp=${tokenizer_exp:-${expdir}/tokenizer_train_tokenizer}
 token2mel_exp=${token2mel_exp:-${expdir}/token2mel_train_token2mel}
@@ -97,8 +107,6 @@ for chain in ${chains:-${known}}; do
 done
 
 unseen_data() { # <directory> : a fixed choice of other voices
-    [ -f "${corpus}/metadata.tsv" ] ||
-        die "${corpus}/metadata.tsv: no such file; name --corpus, or --sets kathleen"
     mkdir -p "$1"
     tail -n +2 "${corpus}/metadata.tsv" | sort |
         awk -F'\t' '++n[$3] <= 3' > "$1/chosen.tsv"
