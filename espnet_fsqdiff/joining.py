@@ -127,7 +127,7 @@ def _checked(wav: np.ndarray, index: int) -> np.ndarray:
     peak = np.abs(wav).max(initial=0.0)
     if not 0 < peak < np.inf:
         raise InputError(
-            f"piece {index}: the wave made is empty, silent or not finite; "
+            f"sentence {index + 1}: the wave made is empty, silent or not finite; "
             "check the models"
         )
     return wav / max(1.0, peak)

@@ -23,6 +23,7 @@ from espnet_fsqdiff.shards import (
     remove_strays,
     unfinished,
 )
+from espnet_fsqdiff.token2wav.chain import by_name
 from espnet_fsqdiff.token2wav.speakers import read_embeddings
 from espnet_fsqdiff.token_io import read_tokens
 
@@ -110,7 +111,8 @@ def run_job(
         batch_size: Utterances in a batch.
 
     Raises:
-        InputError: A token is outside the codebook; the message names it.
+        InputError: An utterance has no mel, such as for a token outside the codebook;
+            the message names it.
     """
     from tqdm import tqdm
 
@@ -134,7 +136,9 @@ def run_job(
             for at in range(0, len(order), batch_size):
                 utts = order[at : at + batch_size]
                 voices = [rows[utt].spk_embed for utt in utts]
-                made = chain.mels(
+                made = by_name(
+                    chain.mels,
+                    utts,
                     [rows[utt].tokens for utt in utts],
                     seeds=[zlib.crc32(utt.encode()) for utt in utts],
                     spk_embeds=None if voices[0] is None else voices,

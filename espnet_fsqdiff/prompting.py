@@ -60,12 +60,18 @@ class Prompt(NamedTuple):
         """P."""
         return len(self.tokens)
 
+    @property
+    def lead(self) -> int:
+        """Frames that `before` adds: the joint's, where no edge gives way to it."""
+        return int(not self.edges and self.joint is not None)
+
     def before(
         self, ids: np.ndarray, durations: np.ndarray
     ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Put the prompt before a text.
 
-        The edges where they meet give way to one space with the silence of both.
+        The edges where they meet give way to one space with the silence of both;
+        without edges the space has a frame of its own.
 
         Args:
             ids: Symbol ids of the text (S,).
@@ -81,7 +87,7 @@ class Prompt(NamedTuple):
             quiet, head, head_frames = head_frames[-1], head[:-1], head_frames[:-1]
             lead, tail, tail_frames = own[0], ids[1:], own[1:]
         else:
-            lead, tail_frames = int(self.joint is not None), own.copy()
+            lead, tail_frames = self.lead, own.copy()
             own[0] += lead
         middle = [] if self.joint is None else [self.joint]
         frames = [quiet + lead] * len(middle)

@@ -1,7 +1,7 @@
 """Reading aloud: texts of any length in sentences, batches and joined waves."""
 
 import time
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
@@ -51,9 +51,12 @@ def read_aloud(
     while batch := todo[len(spoken) : len(spoken) + batch_size]:
         spoken += speak([piece.text for _, piece in batch], [name for name, _ in batch])
     results, left = [], iter(spoken)
-    for pieces in split:
+    for name, pieces in zip(names, split):
         own = list(islice(left, len(pieces)))
-        results.append(_joined([piece for _, piece in pieces], own, fs))
+        try:
+            results.append(_joined([piece for _, piece in pieces], own, fs))
+        except InputError as e:
+            raise InputError(f"{name}, {e}") from None
     rtf = (time.perf_counter() - start) / sum(len(r["wav"]) / fs for r in results)
     for result in results:
         result["rtf"] = rtf
@@ -118,6 +121,32 @@ def _joined(
     return result
 
 
+def check_aloud(
+    lines: Union[str, Iterable[str]],
+    name: str,
+    encode: Callable[[str, str], Any],
+    sounds: Callable[[str], bool],
+) -> None:
+    """Find what of a text `stream_aloud` could not speak.
+
+    Args:
+        lines: The text, or its parts in order.
+        name: Of the text, for messages.
+        encode: Reads a sentence, called by a name, as it is read to be spoken.
+        sounds: Whether anything in a text can be spoken.
+
+    Raises:
+        InputError: A sentence cannot be spoken; the message has its number and its
+            beginning.
+    """
+    sentences = split_text(lines, MAX_CHARS, min_chars=0)
+    for number, sentence in enumerate(sounding(sentences, sounds), start=1):
+        short = sentence.text
+        if len(short) > 60:
+            short = f"{short[:60]}..."
+        encode(sentence.text, f"{name}, sentence {number} ({short})")
+
+
 def stream_aloud(
     lines: Union[str, Iterable[str]],
     holds: Callable[[str, str], bool],
@@ -136,7 +165,9 @@ def stream_aloud(
     """
     pieces = sounding(split_text(lines, lambda t: holds(t, "text")), sounds)
 
+    numbers = count(1)
+
     def speak_texts(texts: Sequence[str]) -> List[Dict[str, Any]]:
-        return speak(texts, ["text"] * len(texts))
+        return speak(texts, [f"text, sentence {next(numbers)}" for _ in texts])
 
     return join_waves(speak_pieces(pieces, speak_texts, batch_size), fs)

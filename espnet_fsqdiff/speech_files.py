@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import sys
@@ -16,6 +17,7 @@ from typing import (
     List,
     Mapping,
     NamedTuple,
+    Optional,
     Sequence,
     Tuple,
     Union,
@@ -109,9 +111,14 @@ def read_lines(path: Union[str, Path]) -> Iterator[Line]:
 
 
 def number_lines(texts: Iterable[str]) -> Iterator[Line]:
-    """Texts with their numbers, empty ones left out."""
+    """Texts with their numbers, empty ones left out.
+
+    What is longer than `MAX_LINE_CHARS` keeps its blanks: cut, it must not look short.
+    """
     for number, text in enumerate(texts, 1):
-        if text.strip():
+        if len(text) > MAX_LINE_CHARS:
+            yield Line(number, text)
+        elif text.strip():
             yield Line(number, text.strip())
 
 
@@ -174,6 +181,9 @@ class SpeechFolder:
 
         with writing(self.folder):
             path = self.folder / line.file_name
+            if line.number in self._made:
+                # Should the log of the new wave fail, the old one's does not count.
+                self._append({"line": line.number, "key": ""})
             write_wave(path, spoken["wav"], spoken["fs"], f"line {line.number}")
             record = {
                 "line": line.number,
@@ -185,10 +195,13 @@ class SpeechFolder:
                 "key": self._key(line.text),
             }
             if spoken.get("scores") is not None:
-                record["scores"] = spoken["scores"]
-            with open(self._log, "a", encoding="utf-8") as f:
-                f.write(json.dumps(record, ensure_ascii=False) + "\n")
+                record["scores"] = json_scores(spoken["scores"])
+            self._append(record)
         self._made[line.number] = record["key"]
+
+    def _append(self, record: Dict[str, Any]) -> None:
+        with open(self._log, "a", encoding="utf-8") as f:
+            f.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def _key(self, text: str) -> str:
         return hashlib.sha256(f"{self._settings}\n{text}".encode()).hexdigest()[:32]
@@ -224,6 +237,16 @@ def writing(path: Union[str, Path]) -> Iterator[None]:
         raise InputError(
             f"{e.filename or path}: {e.strerror or e}; write somewhere else"
         ) from None
+
+
+def json_scores(scores: Iterable[Sequence[float]]) -> List[List[Optional[float]]]:
+    """Scores of takes as JSON can hold them: null for a take that cannot be the text.
+
+    Args:
+        scores: Those of the takes of each sentence; -inf where the tokens are fewer
+            than the symbols.
+    """
+    return [[s if math.isfinite(s) else None for s in takes] for takes in scores]
 
 
 def speak_lines(

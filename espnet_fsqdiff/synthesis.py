@@ -20,7 +20,7 @@ from espnet_fsqdiff.takes import choose_takes
 from espnet_fsqdiff.text.reader import TextReader
 from espnet_fsqdiff.text.tokenizer import TextTokenizer
 from espnet_fsqdiff.text_to_token import Spoken, TextToToken
-from espnet_fsqdiff.token2wav import Chain, load_chain
+from espnet_fsqdiff.token2wav import Chain, by_name, load_chain
 from espnet_fsqdiff.tokenizer import SpeechTokenizer, load_tokenizer
 
 # Where the model finds its place in the text by itself.
@@ -40,7 +40,8 @@ class Synthesizer(TextReader):
         duration: Predicts frames per symbol.
         tokenizer: Reads prompts, and judges takes by what it recognises.
         chain: Makes tokens audible; by default the tokenizer's own.
-        speed: Rate of speech; 2 is twice as fast.
+        speed: Rate of speech; 2 is twice as fast, as far as a frame for each symbol
+            allows it.
         seed: Of what is random, together with the text.
         compile: Whether to compile the backbone (`torch.compile`): the first
             call takes a minute, later ones less than without.
@@ -92,6 +93,7 @@ class Synthesizer(TextReader):
         self.speed = speed
         self.seed = seed
         self.sampling = make_sampling(model.sampling_class, sampling)
+        self._said_speed = False
         if compile:
             model.compile_network()
 
@@ -213,11 +215,13 @@ class Synthesizer(TextReader):
         if manner.num_takes > 1:
             plans, sampled, scores = choose_takes(self, plans, sampled, manner)
         sampling = time.perf_counter() - start
-        sounds = self.chain(
+        sounds = by_name(
+            self.chain,
+            utt_ids,
             [spoken.tokens for spoken in sampled],
-            prompts_of(plans, "sound"),
-            [plan.seed for plan in plans],
-            spk_embeds,
+            prompts=prompts_of(plans, "sound"),
+            seeds=[plan.seed for plan in plans],
+            spk_embeds=spk_embeds,
         )
         results = []
         for plan, name, (tokens, complete), sound in zip(
@@ -290,8 +294,10 @@ class Synthesizer(TextReader):
         """
         manner = manner or self.manner
         laid = self._lay(self.encode(text, name), manner)
-        prompt = 0 if manner.prompt is None else manner.prompt.num_frames
-        return prompt + int(laid.sum()) <= self.max_frames
+        before = 0
+        if manner.prompt is not None:
+            before = manner.prompt.num_frames + manner.prompt.lead
+        return before + int(laid.sum()) <= self.max_frames
 
     def _lay(
         self, ids: np.ndarray, manner: Manner, total: Optional[int] = None
@@ -300,7 +306,16 @@ class Synthesizer(TextReader):
         predicted = self.duration.predict(ids)
         if manner.prompt is not None:
             predicted = predicted * manner.prompt.kappa
-        return to_frames(predicted, total=total, speed=manner.speed)
+        laid = to_frames(predicted, total=total, speed=manner.speed)
+        if total is None and self._lays_text and not self._said_speed:
+            asked = predicted.sum() / manner.speed
+            if laid.sum() > asked + 1:
+                self._said_speed = True
+                logging.warning(
+                    f"a text takes {laid.sum()} frames and not {asked:.0f} as its "
+                    "speed asks for: every symbol has at least one (said once)"
+                )
+        return laid
 
     def _plan(
         self,
@@ -319,6 +334,10 @@ class Synthesizer(TextReader):
                 "extract the tokens again"
             )
         try:
+            if total is not None and manner.prompt is not None and manner.prompt.lead:
+                # It goes to the space behind the prompt.
+                total -= manner.prompt.lead
+                laid = None if laid is None else to_frames(laid, total)
             own = laid = self._lay(ids, manner, total) if laid is None else laid
             if manner.prompt is not None:
                 ids, laid, own = manner.prompt.before(ids, laid)

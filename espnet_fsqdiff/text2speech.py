@@ -11,7 +11,7 @@ from espnet_fsqdiff.manner import Manner, make_sampling
 from espnet_fsqdiff.option_types import check_types
 from espnet_fsqdiff.pretrained import Voice, default_onnx_dir, load_options, voices
 from espnet_fsqdiff.prompting import Wave, make_prompt
-from espnet_fsqdiff.reading import read_aloud, stream_aloud
+from espnet_fsqdiff.reading import check_aloud, read_aloud, stream_aloud
 from espnet_fsqdiff.synthesis import Synthesizer
 
 __all__ = ["Text2Speech", "Voice", "voices"]
@@ -116,7 +116,8 @@ class Text2Speech(Synthesizer):
                 (L,). For models that were trained with prompts.
             prompt_text: What is said in it.
             prompt_fs: Rate of the samples in Hz, any.
-            speed: Rate of speech; 2 is twice as fast as the voice's own.
+            speed: Rate of speech; 2 is twice as fast as the voice's own, as far as
+                a frame for each symbol allows it.
             num_steps: Steps of the sampler; those of the voice by default, as of
                 all that follow.
             guidance_scale: How strongly the text guides.
@@ -166,6 +167,18 @@ class Text2Speech(Synthesizer):
             batch_size=self.batch_size,
             **self._ways(self._manner(**options)),
         )
+
+    def check_text(self, lines: Union[str, Iterable[str]], name: str) -> None:
+        """Read a text of any length without speaking it, in constant memory.
+
+        Args:
+            lines: As `stream` takes them.
+            name: Of the text, for messages.
+
+        Raises:
+            InputError: A sentence cannot be spoken; the message says which.
+        """
+        check_aloud(lines, name, self.encode, self.sounds)
 
     def _manner(
         self,

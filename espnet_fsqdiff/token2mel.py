@@ -1,14 +1,13 @@
 """Trained flow matching from speech tokens to mels, for use from Python."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.flow import FlowSampling, VelocityNetwork
+from espnet_fsqdiff.option_types import check_options
 
 
 class Token2Mel:
@@ -59,19 +58,14 @@ class Token2Mel:
 
         Raises:
             InputError: If a file is missing, the weights do not fit or an option is
-                unknown or out of range.
+                unknown, of another type or out of range.
         """
         from espnet_fsqdiff.tasks.common import load_model
         from espnet_fsqdiff.tasks.token2mel import Token2MelBuilder
 
-        known = [field.name for field in dataclasses.fields(FlowSampling)]
-        unknown = sorted(set(options) - set(known))
-        if unknown:
-            raise InputError(
-                f"token2mel has no option {', '.join(unknown)}; "
-                f"it has {', '.join(known)}"
-            )
-        sampling = FlowSampling(**options)
+        sampling = FlowSampling(
+            **check_options("token2mel_conf", FlowSampling, options)
+        )
         model, _ = load_model(Token2MelBuilder, train_config, model_file, device)
         return cls(model, sampling)
 

@@ -68,6 +68,27 @@ def test_goes_on(arguments, tmp_path):
     assert rtf == pytest.approx(wall / speech, rel=1e-3)
 
 
+def test_other_recordings_under_the_same_names_are_copied(arguments, tmp_path):
+    scp, out = tmp_path / "wav.scp", tmp_path / "out"
+
+    def copied(*more):
+        before = dict(times())
+        copy_synthesis.main([*arguments, *more])
+        return [utt for utt, time in times() if before.get(utt) != time]
+
+    def times():
+        return [(p.stem, p.stat().st_mtime_ns) for p in sorted(out.glob("wav/*.wav"))]
+
+    assert copied("--num_utts=2") == ["a", "b"]
+    table = scp.read_text()
+    scp.write_text(table.replace("/a.wav", "/c.wav"))
+    assert copied() == ["a", "c"]
+    copies = [soundfile.read(out / "wav" / f"{utt}.wav")[0] for utt in "ac"]
+    np.testing.assert_array_equal(*copies)
+    soundfile.write(tmp_path / "b.wav", 0.1 * np.sin(np.arange(6000)), FS)
+    assert copied() == ["b"] and copied() == []
+
+
 def test_faults(arguments, tmp_path):
     copy_synthesis.main([*arguments, "--num_utts=1"])
     with pytest.raises(InputError, match="other options; remove it"):

@@ -85,7 +85,7 @@ def test_too_loud_waves_are_scaled():
 
 @pytest.mark.parametrize("bad", [[], np.zeros(100), [0.1, np.nan], [np.inf, 0]])
 def test_bad_waves_are_named(bad):
-    with pytest.raises(InputError, match="^piece 1: .*empty, silent or not finite"):
+    with pytest.raises(InputError, match="^sentence 2: .*empty, silent or not finite"):
         list(join_waves([(tone(), "word"), (np.asarray(bad), "end")], FS))
 
 

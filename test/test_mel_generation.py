@@ -108,6 +108,21 @@ def test_every_utterance_has_its_voice(sets):
         planned(sets, voices=files)
 
 
+def test_an_utterance_without_a_mel_is_named(sets):
+    class Faulty(FakeChain):
+        def mels(self, tokens, **options):
+            if any(len(row) == longest for row in tokens):
+                raise InputError("utterance 3: it is too long")
+            return super().mels(tokens, **options)
+
+    rows = {u: r for c in sum(planned(sets).values(), []) for u, r in c.data.items()}
+    longest = max(len(row.tokens) for row in rows.values())
+    names = "|".join(u for u, row in rows.items() if len(row.tokens) == longest)
+    with pytest.raises(InputError, match=f"^({names}): utterance 3: it is too long"):
+        for job in (1, 2):
+            run_job(planned(sets), job, Faulty, 4)
+
+
 def test_a_killed_job_goes_on_where_it_was(sets):
     class Killed(FakeChain):
         def mels(self, *args, **options):

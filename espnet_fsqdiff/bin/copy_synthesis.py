@@ -4,11 +4,13 @@ The ceiling that mel and vocoder set for speech from tokens. Writes `wav/`, `wav
 and `stats.json`, as bin/score_sound reads them; of the vocoder alone: `rtf` (seconds
 for a second of speech), `rtf_cpu` (processor seconds of all threads instead, which
 other work on the machine moves less), parameters, bytes, threads. A run that was
-stopped goes on.
+stopped goes on; of a recording that has changed there is a new copy.
 """
 
 import argparse
+import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -75,12 +77,17 @@ def _settings(args: argparse.Namespace) -> Dict[str, Any]:
         k: v for k, v in vars(args).items() if k not in ("output_dir", "num_utts")
     }
     if args.vocoder_file is not None:
-        import hashlib
-
         for option in ("vocoder_train_config", "vocoder_file"):
             content = Path(chosen[option]).read_bytes()
             chosen[option] = hashlib.sha256(content).hexdigest()
     return chosen
+
+
+def _source(path: str) -> str:
+    """Digest of a recording's path, size and time; what is missing is named later."""
+    there = os.stat(path) if os.path.isfile(path) else None
+    stat = None if there is None else (there.st_size, there.st_mtime_ns)
+    return hashlib.sha256(repr((path, stat)).encode()).hexdigest()[:32]
 
 
 def _start(output_dir: Path, settings: Dict[str, Any]) -> None:
@@ -130,11 +137,15 @@ def main(cmd: Optional[List[str]] = None) -> None:
     extract = mel_extractor(mel)
     output_dir = Path(args.output_dir)
     _start(output_dir, _settings(args))
-    # Of each wave that is there: seconds, processor seconds, seconds of speech.
+    # Of each wave that is there: seconds, processor seconds, seconds of speech, and
+    # what it is a copy of.
+    sources = {utt: _source(path) for utt, path in wavs.items()}
     times = {}
     if (output_dir / "utt2work").is_file():
-        lines = read_table(output_dir / "utt2work")
-        times = {utt: tuple(map(float, line.split())) for utt, line in lines.items()}
+        for utt, line in read_table(output_dir / "utt2work").items():
+            *row, source = line.split()
+            if len(row) == 3 and sources.get(utt, source) == source:
+                times[utt] = (*map(float, row), source)
     paths = {utt: output_dir / "wav" / f"{utt}.wav" for utt in wavs}
     todo = [utt for utt in wavs if utt not in times or not paths[utt].is_file()]
     warm = False
@@ -152,8 +163,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
         end = time.perf_counter(), time.process_time()
         write_wave(paths[utt], copy, vocoder.fs, utt)
         work = (end[0] - start[0], end[1] - start[1])
-        times[utt] = (*work, copy.numel() / vocoder.fs)
-        lines = {u: " ".join(f"{x:.6f}" for x in row) for u, row in times.items()}
+        times[utt] = (*work, copy.numel() / vocoder.fs, sources[utt])
+        lines = {u: "{:.6f} {:.6f} {:.6f} {}".format(*row) for u, row in times.items()}
         write_table(output_dir / "utt2work", lines)
     write_table(output_dir / "wav.scp", paths)
     wall, cpu, speech = (sum(times[utt][i] for utt in wavs) for i in range(3))

@@ -15,6 +15,7 @@ from espnet_fsqdiff.bin.chain_arguments import (
 )
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
+from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.espnet_check import require_espnet
 
 
@@ -38,11 +39,13 @@ def get_parser() -> argparse.ArgumentParser:
 def main(cmd: Optional[List[str]] = None) -> None:
     """Make every utterance of a set audible."""
     args = get_parser().parse_args(cmd)
+    if args.batch_size < 1:
+        raise InputError(f"--batch_size {args.batch_size}: give at least 1")
     import torch
     from tqdm import tqdm
 
     from espnet_fsqdiff.files import atomic_path
-    from espnet_fsqdiff.token2wav import TokenToWave, load_chain
+    from espnet_fsqdiff.token2wav import TokenToWave, by_name, load_chain
     from espnet_fsqdiff.token2wav.speakers import read_embeddings
     from espnet_fsqdiff.token_io import read_tokens
     from espnet_fsqdiff.tokenizer import SpeechTokenizer
@@ -67,7 +70,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
             rows = [tokens[name] for name in part]
             seeds = [zlib.crc32(name.encode()) for name in part]
             own = voices and [voices[name] for name in part]
-            sounds = chain(rows, seeds=seeds, spk_embeds=own)
+            sounds = by_name(chain, part, rows, seeds=seeds, spk_embeds=own)
             for name, sound in zip(part, sounds, strict=True):
                 samples += sound.wave.numel()
                 writer(name, sound.wave)

@@ -14,6 +14,7 @@ spoken is named and left out, and the exit status is 2.
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -159,6 +160,9 @@ def _speak_joined(tts: Any, args: argparse.Namespace, progress: Progress) -> Non
     blocks, total = iter([" ".join(args.text)]), None
     if args.text_file is not None:
         blocks, total = read_blocks(args.text_file), _size(args.text_file)
+        if args.text_file != "-":
+            # A bad character is found before the work, not after hours of it.
+            tts.check_text(read_blocks(args.text_file), args.text_file)
 
     def counted() -> Iterator[str]:
         for block in blocks:
@@ -249,6 +253,16 @@ def _settings(model: str, backend: str, options: Dict[str, Any]) -> Dict[str, An
     for name in ("prompt_wav", *FILE_OPTIONS):
         if name in options:
             settings[name] = digest(options[name])
+    for name in ("vocoder_conf", "token2mel_conf"):
+        # Some of their options name files or directories.
+        settings[name] = {
+            option: (
+                digest(value)
+                if isinstance(value, str) and os.path.exists(value)
+                else value
+            )
+            for option, value in options.get(name, {}).items()
+        }
     return settings
 
 

@@ -18,6 +18,7 @@ from espnet_fsqdiff.bin.chain_arguments import (
 )
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.chain_options import CHAIN_OPTIONS
+from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.espnet_check import require_espnet
 from espnet_fsqdiff.yaml_files import check_config
 
@@ -96,6 +97,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
     """Synthesise, and measure the rollout where true tokens are given."""
     check_config(cmd)
     args = get_parser().parse_args(cmd)
+    if args.batch_size < 1:
+        raise InputError(f"--batch_size {args.batch_size}: give at least 1")
     forget_others_options(args)
     from tqdm import tqdm
 
@@ -194,7 +197,6 @@ def make_prompts(tts, data_dir: Path, texts: Dict[str, str]) -> Optional[Dict]:
     from tqdm import tqdm
 
     from espnet_fsqdiff.data.datadir import PROMPT_WAV, read_prompts
-    from espnet_fsqdiff.errors import InputError
     from espnet_fsqdiff.prompting import make_prompt
 
     wavs, words = read_prompts(data_dir, texts)
@@ -234,7 +236,6 @@ def rollout_counts(
     """Right and all tokens (2,) of each utterance, sampled at its true length."""
     import numpy as np
 
-    from espnet_fsqdiff.errors import InputError
     from espnet_fsqdiff.token_io import read_int_table, read_tokens
 
     true = read_tokens(tokens_dir / "tokens.scp", tts.tokenizer.num_codes)

@@ -100,7 +100,9 @@ def get_parser(description: str) -> argparse.ArgumentParser:
         "speech", "what is not given is as the voice was packed"
     )
     group.add_argument(
-        "--speed", type=_number(float, 0.25, 4), help="2 is twice as fast"
+        "--speed",
+        type=_number(float, 0.25, 4),
+        help="2 is twice as fast, as far as 40 ms for each symbol allow it",
     )
     group.add_argument(
         "--num_steps", type=_number(int, 1, 1000), help="steps of the diffusion"
@@ -180,6 +182,13 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"-o {args.output}: it is a directory; name a file in it")
     if args.text == ["-"]:
         args.text, args.text_file = [], "-"
+    texts = {f"text {i}": text for i, text in enumerate(args.text, 1)}
+    texts["--prompt_text"] = args.prompt_text or ""
+    for name, text in texts.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{name}: {text!r} is not UTF-8; type it in UTF-8")
     for option in ("text_file", "prompt_wav", *FILE_OPTIONS):
         path = getattr(args, option)
         if path in (None, "-"):

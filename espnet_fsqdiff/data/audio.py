@@ -133,18 +133,24 @@ def mono_wave(wave: Any, utt: str) -> np.ndarray:
     """A wave as float32 samples (n,), checked.
 
     Args:
-        wave: Array or tensor.
+        wave: Array or tensor of floating point, in [-1, 1].
         utt: Name for messages.
 
     Raises:
-        InputError: If it has several channels, or see `check_wave`.
+        InputError: If it has several channels or holds whole numbers, or see
+            `check_wave`.
     """
     try:
+        kind = np.asarray(wave).dtype.kind
         wave = np.asarray(wave, dtype=np.float32)
     except (TypeError, ValueError):
         raise InputError(
             f"{utt}: its wave is a {type(wave).__name__}; give samples (L,)"
         ) from None
+    if kind in "iub":
+        raise InputError(
+            f"{utt}: its wave holds whole numbers; give floating point in [-1, 1]"
+        )
     if wave.ndim != 1:
         raise InputError(f"{utt}: its wave has shape {wave.shape}; give one channel")
     check_wave(wave, utt, "its wave")

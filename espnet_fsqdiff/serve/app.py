@@ -81,6 +81,9 @@ class Desk:
         as_wav = "audio/wav" in request.headers.get("accept", "")
         try:
             answer = await self._answer(request, picture=not as_wav)
+            if as_wav:
+                return Response(answer.wav, media_type="audio/wav", headers=HEADERS)
+            return JSONResponse(answer.as_json(), headers=HEADERS)
         except Refused as e:
             return _fault(e.status, str(e))
         except InputError as e:
@@ -90,9 +93,6 @@ class Desk:
         except Exception:
             logging.exception("a request failed")
             return _fault(500, "this is a fault of the program: see what it printed")
-        if as_wav:
-            return Response(answer.wav, media_type="audio/wav", headers=HEADERS)
-        return JSONResponse(answer.as_json(), headers=HEADERS)
 
     async def _answer(self, request: Request, picture: bool) -> Answer:
         body = await self._body(request)

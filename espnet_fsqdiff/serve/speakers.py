@@ -12,6 +12,7 @@ import numpy as np
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.serve.picture import draw_mel
 from espnet_fsqdiff.serve.request import SpeechRequest
+from espnet_fsqdiff.speech_files import json_scores
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Answer:
         picture: The mel as a PNG file; None if it was not asked for.
         about: The rest, as JSON can hold it: `voice`, `fs`, `seconds`, `took`, `rtf`,
             `complete`, `sentences` with `text`, `start` and `end` in seconds, and
-            `scores` of each sentence's takes.
+            `scores` of each sentence's takes, None for a take without one.
     """
 
     wav: bytes
@@ -93,7 +94,7 @@ class Speakers:
             "sentences": sentences,
         }
         if spoken.get("scores") is not None:
-            about["scores"] = spoken["scores"]
+            about["scores"] = json_scores(spoken["scores"])
         drawn = None
         if picture:
             of_mel = len(spoken["tokens"]) / tts.tokenizer.rate_hz

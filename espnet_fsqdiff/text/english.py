@@ -74,6 +74,15 @@ def _capitals(text: str) -> str:
         vowels = set(word) & set("AEIOUY")
         if word == "OK":
             return f"okay{more}"
+        before, after = (
+            m.string[max(0, m.start() - 40) : m.start()],
+            m.string[m.end() :],
+        )
+        if word in table.SHOUTED_WORDS and (
+            re.search(r"\b(?:I|[A-Z]{2,}),? $", before)
+            or re.match(r",? [A-Z]{2,}\b", after)
+        ):
+            return m[0]
         said = word in table.CAPITAL_WORDS or (vowels and (shouted or len(word) > 3))
         if said and word not in table.SPELLED:
             return m[0]

@@ -18,6 +18,8 @@ from espnet_fsqdiff.text.english_numbers import (
 
 # Characters around a match that decide how it is said.
 _NEAR = 40
+# Of a quotation that is looked through.
+_QUOTED = 400
 
 
 def letters(word: str) -> str:
@@ -57,6 +59,17 @@ def address(m: re.Match) -> str:
     return " ".join(words).lower() + stop.lstrip("/")
 
 
+def weekdays(m: re.Match) -> str:
+    """`Mon-Fri`."""
+    return f"{table.DAYS[m[1]]} to {table.DAYS[m[2]]}"
+
+
+def months(m: re.Match) -> str:
+    """`Jan-Mar`; capitals, for the rules of what may follow: `May-June 2020`."""
+    first, last = (table.MONTHS[m[i]].capitalize() for i in (1, 2))
+    return f"{first} to {last}"
+
+
 def day_month(m: re.Match) -> str:
     """`25 December 2023`."""
     words = f"the {ordinal(m[1])} of {table.MONTHS[m[2]]}"
@@ -72,8 +85,8 @@ def month_day(m: re.Match) -> str:
 
 
 def iso_date(m: re.Match) -> str:
-    """`2023-12-25`."""
-    return _date(m[0], m[1], m[2], m[3])
+    """`2023-12-25`, `2023/12/25`."""
+    return _date(m[0], m[1], m[3], m[4])
 
 
 def numeric_date(m: re.Match) -> str:
@@ -132,7 +145,9 @@ def money(m: re.Match) -> str:
 
 
 def measure(m: re.Match) -> str:
-    """A quantity with its unit: `5 km`, `3/4 mi`, `100 km/h`, `5-10%`, `-3 °C`."""
+    """A quantity with its unit: `5 km`, `3/4 mi`, `100 km/h`, `5-10%`, `12"`."""
+    if m[3] == '"' and (m[2] or not _is_inch(m.string, m.start(3))):
+        return m[0]
     unit, joint = table.UNITS[m[3]], m[2]
     one, several = unit if isinstance(unit, tuple) else (unit, plural(unit))
     # "a 10 km run", "a 10-km run": an adjective.
@@ -143,6 +158,19 @@ def measure(m: re.Match) -> str:
         one = f"of {'an' if one[0] in 'aeiou' else 'a'} {one}"
     words = f"{quantity(m[1])} {one if is_one else several}"
     return f"{words} per {per_name(m[4])}" if m[4] else words
+
+
+def _is_inch(text: str, at: int) -> bool:
+    """Whether a quotation mark behind a digit is one of inches: closes no quotation."""
+    inside = False
+    text = text[max(0, at - _QUOTED) : at]
+    for m in re.finditer('"', text):
+        before, after = text[: m.start()][-1:], text[m.end() : m.end() + 1]
+        if inside:
+            inside = False
+        elif not before or before in " ([-":
+            inside = bool(after.strip())
+    return not inside
 
 
 def height(m: re.Match) -> str:
@@ -182,7 +210,9 @@ def roman(m: re.Match) -> str:
     value = sum(
         -v if v < following else v for v, following in zip(values, [*values[1:], 0])
     )
-    if before in table.NUMBERED_THINGS:
+    following = re.match(" ([a-z]+)", m.string[m.end() : m.end() + _NEAR])
+    speaks = numeral == "I" and following and following[1] not in table.AFTER_NUMERALS
+    if before in table.NUMBERED_THINGS and (before == "War" or not speaks):
         return f"{before} {cardinal(str(value))}"
     if before in table.RULERS and numeral != "I":
         return f"{before} the {ordinal(str(value))}"

@@ -87,6 +87,13 @@ def quantity(text: str) -> str:
     return " to ".join(number(part.strip()) for part in text.split("-"))
 
 
+def several(text: str) -> str:
+    """Read `20s`, `1,000s`: twenties, thousands."""
+    words = plural(cardinal(text))
+    one = re.fullmatch("one (hundreds|thousands|millions|billions)", words)
+    return one[1] if one else words
+
+
 def decade(text: str) -> str:
     """Read `1990` or `90` as the plural of its years: nineteen nineties."""
     return plural(year(text) if len(text) == 4 else cardinal(text))

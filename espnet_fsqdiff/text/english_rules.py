@@ -30,6 +30,7 @@ _NEW = r"(?<![A-Za-z_])"
 _DOMAIN = rf"(?:[A-Za-z0-9-]{{1,63}}\.){{1,8}}(?:{_any(table.TOP_DOMAINS)})"
 _MONTH = rf"({_any(table.MONTHS)})"
 _DAY = r"(0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
+_WEEKDAY = rf"(?:{_any(day.capitalize() for day in table.DAYS.values())})"
 # The stop of a short month; of a whole one it would end the sentence.
 _DOT = r"(?:\.(?=,| [a-z0-9]))?"
 _YEAR = r"([12][0-9]{3})"
@@ -37,6 +38,8 @@ _HALF = r"(?: ?([aApP])(?:\.[mM]\.|[mM]\b))"
 _SCALE = rf"(?: ?(?P<scale>{_any(table.SCALES)})(?!\w))?"
 _SIGN = rf"(?P<sign>{_any(s for s in table.MONEY if not s.isalpha())})"
 _CODE = rf"(?P<sign>{_any(s for s in table.MONEY if s != '$')})(?!\w)"
+# What stands behind < and > in a formula, and not in a tag.
+_TERM = r"(?:-| minus )?(?:[A-Za-z]|[0-9.]+)(?![\w>])"
 # Abbreviations that are no other word in capitals.
 _SMALL = [word for word in table.ANYWHERE if word.islower()]
 _UNIT = rf"({_any(table.UNITS)})(?![\w'])"
@@ -65,11 +68,21 @@ RULES: List[Rule] = [
         forms.phone,
     ),
     _rule(r"(?<![\w$£€+-])\+[0-9]{1,3}(?:[ -]?\(?[0-9]+\)?){2,}(?!\w)", forms.phone),
-    _rule(rf"(?<![\w-]){_YEAR}-([01]?[0-9])-([0-3]?[0-9])(?![\w-])", forms.iso_date),
+    _rule(
+        rf"(?<![\w/-]){_YEAR}([/-])([01]?[0-9])\2([0-3]?[0-9])(?![\w/-])",
+        forms.iso_date,
+    ),
     _rule(r"(?<![\w$£€-])[0-9]{3}-[0-9]{4}(?![\w-])", forms.phone),
     _rule(r"(?<![\w-])[0-9]+(?:-[0-9]+){2,}(?![\w-])", forms.phone),
     _rule(r"(?<![\w-])0[0-9]{2,4}(?: [0-9]{3,4}){2}(?![\w-])", forms.phone),
-    # Dates.
+    # Dates; first the dash between two of them.
+    _rule(rf"\b({_any(table.DAYS)})\.?-({_any(table.DAYS)})\b{_DOT}", forms.weekdays),
+    _rule(rf"\b({_WEEKDAY})-(?={_WEEKDAY}\b)", lambda m: f"{m[1]} to "),
+    _rule(rf"\b{_MONTH}\.?-{_MONTH}\b", forms.months),
+    _rule(
+        rf"\b(?P<first>{_MONTH}\.? {_DAY}(?:,? {_YEAR})?) ?- ?(?={_MONTH}\.? {_DAY}\b)",
+        lambda m: f"{m['first']} to ",
+    ),
     _rule(
         rf"(?<![\w.,/-])(?:the )?{_DAY}(?: of)? {_MONTH}\b{_DOT}(?:,? {_YEAR}\b)?",
         forms.day_month,
@@ -93,7 +106,11 @@ RULES: List[Rule] = [
     ),
     # Times; first the dash between two of them.
     _rule(r"(?<=[0-9]) ?- ?(?=[0-9]{1,2}(?::[0-9]{2}| ?[ap]\.?m\b))", " to "),
-    _rule(r"(?:(?<=[0-9] [ap]m)|(?<=[0-9][ap]m)) ?- ?(?=[0-9])", " to "),
+    _rule(
+        r"(?:(?<=[0-9] [apAP][mM])|(?<=[0-9][apAP][mM])|(?<=[0-9] [apAP]\.[mM]\.)"
+        r"|(?<=[0-9][apAP]\.[mM]\.)) ?- ?(?=[0-9])",
+        " to ",
+    ),
     _rule(
         r"(?<![\w:.,])([01]?[0-9]|2[0-4]):([0-5][0-9])(?::([0-5][0-9]))?"
         rf"(?:{_HALF}|(?![\w:]))",
@@ -119,16 +136,19 @@ RULES: List[Rule] = [
         forms.money,
     ),
     # Years and decades.
-    _rule(r"(?<![\w'])'?([12][0-9]{2}0|[2-9]0)'?s\b", lambda m: numbers.decade(m[1])),
+    _rule(
+        r"(?<![\w'])'?(?!1000)([12][0-9]{2}0|[2-9]0)'?s\b",
+        lambda m: numbers.decade(m[1]),
+    ),
     _rule(
         r"(?<![\w.,$£€/-])(1[0-9]{3}|20[0-9]{2}) ?- ?(1[0-9]{3}|20[0-9]{2}|[0-9]{2})"
         r"(?![\w-]|[.,][0-9])",
         forms.years,
     ),
     # Amounts with units.
-    _rule(r"(?<=[0-9]) ?x ?(?=[0-9])", " by "),
+    _rule(r"(?<=[0-9\"]) ?x ?(?=[0-9])", " by "),
     _rule(r"(?<=%) ?- ?(?=[0-9])", " to "),
-    _rule(r"\b([0-9]+)s\b", lambda m: numbers.plural(numbers.cardinal(m[1]))),
+    _rule(r"\b([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)s\b", lambda m: numbers.several(m[1])),
     _rule(r"(?<![\w'.])([0-9]{1,2})'(?: ?([0-9]{1,2})\"?)(?!\w)", forms.height),
     _rule(
         r"(?<![\w'.])([0-9]{1,2})'()(?= (?:tall|long|high|wide|deep|thick)\b)",
@@ -145,11 +165,21 @@ RULES: List[Rule] = [
     _rule(r"\^2\b", " squared "),
     _rule(r"\^3\b", " cubed "),
     _rule(r"(?<=\w)\^(?=[\w-])", " to the power of "),
+    _rule(r"(?:(?<=[=<>+*^≤≥≠≈×÷])|(?<=[=<>+*^≤≥≠≈×÷] ))-(?=[A-Za-z]\b)", " minus "),
+    _rule(r"(?<![<>=!-])<=(?![<>=])", " less than or equal to "),
+    _rule(r"(?<![<>=!-])>=(?![<>=])", " greater than or equal to "),
+    _rule(r"(?<![!=])!=(?!=)", " not equal to "),
+    _rule(rf"(?<=\b[A-Za-z]|[0-9])<(?={_TERM})", " is less than "),
+    _rule(
+        rf"(?<![<>/-][A-Za-z])(?:(?<=\b[A-Za-z])|(?<=[0-9]))>(?={_TERM})",
+        " is greater than ",
+    ),
     _rule(r"(?<=[0-9])<(?=-?[0-9])|(?<=\w) < (?=[\w-])", " is less than "),
     _rule(r"(?<=[0-9])>(?=-?[0-9])|(?<=\w) > (?=[\w-])", " is greater than "),
     _rule(r"<(?= ?-?[0-9])", " less than "),
     _rule(r">(?= ?-?[0-9])", " greater than "),
     _rule(r"[~](?=[$£€]?[0-9])", "about "),
+    _rule(r"(?<![\w#])([A-G])#(?!\w)", lambda m: f"{forms.letters(m[1])} sharp"),
     _rule(r"#(?=[0-9])", "number "),
     _rule(r"(?<!\w)#(?=[A-Za-z])", "hashtag "),
     # Abbreviations.
@@ -182,7 +212,7 @@ RULES: List[Rule] = [
         lambda m: forms.with_stop(m, forms.letters(m[0])),
     ),
     _rule(rf"{_NEW}([A-HJ-Z])\.(?= [A-Z])", lambda m: forms.letters(m[1])),
-    _rule(r"\b([A-Z][a-z]+) ([IVX]+)\b(?!')", forms.roman),
+    _rule(r"\b([A-Z][a-z]+) ([IVX]{2,}\b|[IVX]\b(?!'))", forms.roman),
     # What numbers are left.
     _rule(r"(?<![\w.])v(?:er)?\.? ?(?=[0-9])", "version "),
     _rule(r"(?<![\w.])([0-9]+(?:\.[0-9]+){2,})(?![\w])", forms.dotted),

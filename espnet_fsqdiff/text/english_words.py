@@ -138,6 +138,7 @@ UNITS = {
     "m^3": "cubic meter",
     "ha": "hectare",
     "in.": ("inch", "inches"),
+    '"': ("inch", "inches"),
     "ft": ("foot", "feet"),
     "sq ft": ("square foot", "square feet"),
     "ft^2": ("square foot", "square feet"),
@@ -282,11 +283,14 @@ TOP_DOMAINS = (
 
 # Said as they are and not letter by letter, though short and in capitals.
 CAPITAL_WORDS = set(
-    "NO NOT YES ALL AND ANY ARE BIG BUT CAN DID DO DON FOR GET GO GOT HAD HAS HE HER "
-    "HIM HIS HOW HI IF IS ITS LET ME MY NEW NOW OF OFF ON ONE OR OUR OUT OWN SHE SO "
+    "NO NOT YES ALL AN AND ANY ARE AS AT BE BIG BUT BY CAN DID DO DON FOR GET GO GOT "
+    "HAD HAS HE HER "
+    "HIM HIS HOW HI IF IN IS ITS LET ME MY NEW NOW OF OFF ON ONE OR OUR OUT OWN SHE SO "
     "TEN THE TO TOO TWO UP WAR WAS WAY WE WHO WHY WON YET YOU AIDS GIF RAM ROM SIM "
     "VAT PIN LED MAC".split()
 )
+# So only beside another word in capitals: `STOP IT` but `the IT department`.
+SHOUTED_WORDS = set("AM IT".split())
 # Spelled, though long and with vowels.
 SPELLED = set("ASAP AAAI ACLU EULA IEEE ISBN NAACP NCAA UCLA YMCA".split())
 
@@ -294,6 +298,11 @@ NUMBERED_THINGS = set(
     "Act Apollo Appendix Article Book Bowl Chapter Class Episode Figure Grade Level "
     "Mark Page Part Phase Rocky Scene Season Section Stage Table Title Type Unit "
     "Volume War".split()
+)
+# After `Part I`, `Act I`; before other words it is somebody who speaks.
+AFTER_NUMERALS = set(
+    "and are as at began begins by ended ends for from had has in is of on or that the "
+    "to was were which with".split()
 )
 RULERS = set(
     "Alexander Alfonso Benedict Catherine Charles Christian Clement Constantine Edward "
@@ -314,6 +323,7 @@ IDIOMS = {
     "n/a": "not applicable",
     "N/A": "not applicable",
     "C#": "c sharp",
+    "AT&T": "eh t and t",
     "WWI": "world war one",
     "WWII": "world war two",
 }

@@ -1,6 +1,12 @@
 """From tokens to sound: mel makers and vocoders behind one interface."""
 
-from espnet_fsqdiff.token2wav.chain import Chain, Sound, SoundPrompt, TokenToWave
+from espnet_fsqdiff.token2wav.chain import (
+    Chain,
+    Sound,
+    SoundPrompt,
+    TokenToWave,
+    by_name,
+)
 from espnet_fsqdiff.token2wav.loading import build_vocoder, load_chain
 from espnet_fsqdiff.token2wav.mel_decoder import MelDecoder, MelMaker
 from espnet_fsqdiff.token2wav.vocoder import GriffinLim, Vocoder
@@ -15,5 +21,6 @@ __all__ = [
     "TokenToWave",
     "Vocoder",
     "build_vocoder",
+    "by_name",
     "load_chain",
 ]

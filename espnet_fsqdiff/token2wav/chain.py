@@ -1,6 +1,15 @@
 """Tokens to waves: a mel maker and a vocoder that fit."""
 
-from typing import Dict, NamedTuple, Optional, Protocol, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -67,6 +76,39 @@ class Chain(Protocol):
     ) -> Sequence[Sound]:
         """The sound of several utterances, each after its prompt if there are any, in
         the voice of its speaker embedding where such are taken."""
+
+
+def by_name(
+    make: Callable[..., Sequence],
+    names: Sequence[str],
+    tokens: Sequence[Tokens],
+    **others: Optional[Sequence[Any]],
+) -> Sequence:
+    """Call a chain on a batch; a fault names its utterance.
+
+    Args:
+        make: A `Chain`, or its `mels`.
+        names: Of the utterances.
+        tokens: (T,) of each.
+        **others: Its further arguments, one for each utterance or None.
+
+    Returns:
+        What `make` returns.
+
+    Raises:
+        InputError: What `make` raises, of the first utterance that fails alone; of
+            the batch if each passes.
+    """
+    try:
+        return make(tokens, **others)
+    except InputError:
+        for i, name in enumerate(names):
+            own = {k: rows and [rows[i]] for k, rows in others.items()}
+            try:
+                make([tokens[i]], **own)
+            except InputError as e:
+                raise InputError(f"{name}: {e}") from None
+        raise
 
 
 class TokenToWave:

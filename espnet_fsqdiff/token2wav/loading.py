@@ -120,6 +120,9 @@ def load_chain(
             f"vocoder is {vocoder}; it goes with vocoder_train_config and vocoder_file "
             "if it is trained, and only then"
         )
+    check_types(
+        "", dict(token2mel_conf=Optional[dict]), dict(token2mel_conf=token2mel_conf)
+    )
     if token2mel_conf and not token2mel_files:
         raise InputError("token2mel_conf goes with token2mel_config and token2mel_file")
     if vocoder == COSYVOICE2:
@@ -156,12 +159,22 @@ def load_chain(
 
 
 def _read_embedding(path: PathLike) -> torch.Tensor:
-    """A speaker embedding (D,)."""
+    """A speaker embedding (D,).
+
+    Raises:
+        InputError: If it is no .npy file of finite floating-point numbers.
+    """
+    check_types("token2mel_conf", dict(spk_embed=PathLike), dict(spk_embed=path))
+    where = f"token2mel_conf: spk_embed: {path}"
     try:
-        embedding = np.load(path, allow_pickle=False)
+        with open(path, "rb") as f:
+            embedding = np.lib.format.read_array(f, allow_pickle=False)
     except (OSError, ValueError) as e:
         reason = " ".join(str(e).split())
-        raise InputError(f"token2mel_conf: spk_embed: {path}: {reason}") from None
+        raise InputError(f"{where}: {reason}; give a .npy file") from None
+    numbers = embedding.dtype.kind == "f" and embedding.size > 0
+    if not numbers or not np.isfinite(embedding).all():
+        raise InputError(f"{where}: no finite numbers; extract it again")
     return torch.from_numpy(embedding).float().flatten()
 
 

@@ -14,6 +14,8 @@ from espnet_fsqdiff.token2wav.mel import MelParameters
 # Of a spectrogram, as ESPnet's inversion has it.
 FLOOR = 1e-10
 MAX_ITERS = 1000
+# numpy's.
+MAX_SEED = 2**32 - 1
 
 
 class Vocoder(Protocol):
@@ -53,7 +55,8 @@ class GriffinLim:
         seed: Of the initial phases.
 
     Raises:
-        InputError: If the mels are of HTK's scale, or `num_iters` is out of range.
+        InputError: If the mels are of HTK's scale, or `num_iters` or `seed` is out of
+            range.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class GriffinLim:
         seed: int = 0,
     ):
         in_range("griffin_lim", "num_iters", num_iters, 0, MAX_ITERS)
+        in_range("griffin_lim", "seed", seed, 0, MAX_SEED)
         if htk:
             raise InputError("griffin_lim: mels of HTK's scale are not for it")
         self.fs = fs

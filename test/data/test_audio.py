@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_fsqdiff.data.audio import Notices, load_audio, read_audio, resample
+from espnet_fsqdiff.data.audio import (
+    Notices,
+    load_audio,
+    mono_wave,
+    read_audio,
+    resample,
+)
 from espnet_fsqdiff.errors import InputError
 
 
@@ -70,6 +76,16 @@ def test_bad_samples(tmp_path, wave, why):
     soundfile.write(tmp_path / "x.wav", wave, 16000, subtype="FLOAT")
     with pytest.raises(InputError, match=f"^utt7: .*{why}"):
         read_audio(tmp_path / "x.wav", "utt7")
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint8, bool])
+def test_whole_numbers_are_no_wave(kind):
+    wave = (100 * tone()).astype(kind)
+    with pytest.raises(InputError, match="^a: .* floating point in \\[-1, 1\\]"):
+        mono_wave(wave, "a")
+    with pytest.raises(InputError, match="^a: .* floating point in \\[-1, 1\\]"):
+        mono_wave(wave.tolist(), "a")
+    assert mono_wave(tone().tolist(), "a").dtype == np.float32
 
 
 def test_quiet_speech_is_not_silent(tmp_path):

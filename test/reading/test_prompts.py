@@ -146,6 +146,37 @@ def test_edges_give_way_to_one_space():
     assert frames[4:].sum() == own.sum()
 
 
+@pytest.fixture
+def without_edges(trusting, monkeypatch):
+    """The voice as one that was trained without edge symbols."""
+    monkeypatch.setattr(trusting.text_tokenizer, "edge_symbol", None)
+    return trusting
+
+
+def test_without_edges_the_space_takes_a_frame_of_the_text(without_edges, monkeypatch):
+    tts, text = without_edges, "It is late, so good night."
+    prompt = prompting.make_prompt(tts, hum(), SAID, FS, check=False)
+    assert (prompt.edges, prompt.joint, prompt.lead) == (False, 1, 1)
+    row = [text], ["a"], [60]
+    (tokens,) = tts.rollout(*row, prompts=[prompt])
+    assert len(tokens) == 60
+    laid = np.full(26, 2)
+    laid[5] = 10
+    monkeypatch.setattr(tts, "text_expansion", "alignment")
+    (tokens,) = tts.rollout(*row, [laid], prompts=[prompt])
+    assert len(tokens) == 60
+    monkeypatch.setattr(tts, "text_expansion", "duration")
+    # What is said to be held is held, to the last frame.
+    manner = replace(tts.manner, prompt=prompt)
+    (spoken,) = tts.speak([text], manner=manner)
+    for room in (0, 1):
+        most = prompt.num_frames + len(spoken["tokens"]) - room
+        monkeypatch.setattr(type(tts), "max_frames", most)
+        assert tts.holds(text, manner) == (not room)
+    with pytest.raises(InputError, match="split the text"):
+        tts.speak([text], manner=manner)
+
+
 def test_a_transcript_is_told_from_others():
     rng = np.random.default_rng(1)
     ids = np.concatenate([[0], rng.integers(1, 30, 22), [0]])

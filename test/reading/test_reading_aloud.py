@@ -73,6 +73,45 @@ def test_a_stream_needs_little_of_ten_megabytes(tts):
     assert read < 20_000
 
 
+def test_a_text_is_checked_without_being_spoken(tts, monkeypatch):
+    monkeypatch.setattr(tts.model, "speak", None)
+    tts.check_text([LONG, "\n\n* * *\n", "No."], "book.txt")
+    tts.check_text([], "book.txt")
+    where = r"^book.txt, sentence 5 \(So it is .*\): .*SNOWMAN"
+    with pytest.raises(InputError, match=where):
+        tts.check_text([LONG, "\n\nSo it ", "is with a \N{SNOWMAN}.\n"], "book.txt")
+
+
+def test_what_makes_no_sound_is_named(tts, monkeypatch):
+    real = tts.chain.vocoder.batch
+
+    def batch(mels):
+        if any(len(mel) > 200 for mel in mels):
+            raise InputError("mel 1 is not finite")
+        return [wave * (len(wave) > 6000) for wave in real(mels)]
+
+    monkeypatch.setattr(tts.chain.vocoder, "batch", batch)
+    short = "It was late, so very late. "
+    long = f"{short}And none of all these people knew why it was."
+    with pytest.raises(InputError, match="^text 1, sentence 2: mel 1 is not finite"):
+        tts.batch([short, long])
+    with pytest.raises(InputError, match="^text 1, sentence 1: .* is empty, silent"):
+        tts.batch([short, "Go."])
+    with pytest.raises(InputError, match="^text, sentence 2: mel 1 is not finite"):
+        list(tts.stream(long))
+
+
+def test_a_speed_that_cannot_be_is_said_once(tts, monkeypatch, caplog):
+    text = "It was late, so very late."
+    monkeypatch.setattr(tts, "_said_speed", False, raising=False)
+    tts(text), tts(text, speed=1.3)
+    assert not caplog.records
+    for _ in range(2):
+        assert len(tts(text, speed=4.0)["tokens"]) == len(tts.encode(text))
+    (record,) = caplog.records
+    assert "takes 28 frames and not 10" in record.message
+
+
 @pytest.mark.parametrize("word", ["word ", "x"])
 def test_ten_megabytes_at_once_are_refused_quickly(tts, word):
     text = word * (10**7 // len(word))

@@ -1,5 +1,6 @@
 """Token to mel and a trained vocoder in one packed voice: the same files everywhere."""
 
+import importlib
 import json
 import zlib
 from types import SimpleNamespace
@@ -144,7 +145,7 @@ def test_users_may_take_another_vocoder_or_mel_maker(parts, cache):
         parts.pack, token2mel_conf=dict(num_steps=1, solver="midpoint")
     )
     assert tts.chain.mel_maker.sampling.solver == "midpoint"
-    with pytest.raises(InputError, match="token2mel has no option steps"):
+    with pytest.raises(InputError, match="FlowSampling has no option steps"):
         Text2Speech.from_pretrained(parts.pack, token2mel_conf=dict(steps=1))
 
 
@@ -227,6 +228,20 @@ def test_the_commands_make_the_same_mels_and_waves(parts, tmp_path):
         assert fs == FS and len(wav) == 2 * HOP * len(row)
         wave = sound.wave / max(1.0, sound.wave.abs().max())
         np.testing.assert_allclose(wav, wave.numpy(), atol=2e-4)
+
+
+@pytest.mark.parametrize("command", ["resynthesize", "tts_inference"])
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_has_an_utterance(tmp_path, command, batch_size):
+    main = importlib.import_module(f"espnet_fsqdiff.bin.{command}").main
+    names = ["train_config", "model_file", "output_dir"]
+    names += ["tokens"] * (command == "resynthesize")
+    if command == "tts_inference":
+        names += ["tokenizer_file", "duration_file", "data_dir"]
+    cmd = [f"--{name}={tmp_path}/{name}" for name in names]
+    with pytest.raises(InputError, match=f"^--batch_size {batch_size}: .* at least 1"):
+        main([*cmd, f"--batch_size={batch_size}"])
+    assert not (tmp_path / "output_dir").exists()
 
 
 def test_each_utterance_has_the_voice_of_its_embedding(parts, tmp_path):

@@ -60,6 +60,12 @@ class Tone:
             spoken["scores"] = [np.linspace(-1, 0, num_takes).tolist()]
         return spoken
 
+    def check_text(self, lines, name):
+        sentences = "".join(lines).split(". ")
+        for i, sentence in enumerate(sentences, start=1):
+            if "\u2603" in sentence:
+                raise InputError(f"{name}, sentence {i}: no word for a snowman")
+
     def stream(self, lines, **options):
         for i, line in enumerate([lines] if isinstance(lines, str) else lines):
             yield Part(self.batch([line], **options)[0]["wav"], i)

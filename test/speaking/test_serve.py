@@ -66,6 +66,31 @@ def test_options_reach_the_voice_asked_for(served):
     assert voice.loaded[0] == "low" and voice.calls[-1] == (["abc"], options)
 
 
+def test_a_score_that_is_not_finite_is_null(served, monkeypatch):
+    speak(served.url, text="abc")
+    real = served.voices[0]._speak
+
+    def spoken(text, **options):
+        return {**real(text, **options), "scores": [[-float("inf"), -1.0]]}
+
+    monkeypatch.setattr(served.voices[0], "_speak", spoken)
+    status, answer = speak(served.url, text="abc")
+    assert status == 200 and answer["scores"] == [[None, -1.0]]
+
+
+def test_what_no_answer_can_hold_is_a_fault_in_one_line(served, monkeypatch):
+    speak(served.url, text="abc")
+    real = served.voices[0]._speak
+
+    def spoken(text, **options):
+        times = {"text": text, "start": 0.0, "end": float("inf")}
+        return {**real(text, **options), "sentences": [times]}
+
+    monkeypatch.setattr(served.voices[0], "_speak", spoken)
+    status, answer = speak(served.url, text="abc")
+    assert status == 500 and "fault of the program" in answer["error"]
+
+
 def test_wave_alone(served):
     status, headers, body = ask(
         served.url, "POST", "/speak", '{"text": "abc"}', {**JSON, "Accept": "audio/wav"}

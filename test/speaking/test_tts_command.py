@@ -1,5 +1,6 @@
 """fsqdiff-tts: texts in, waves out, faults in one line, nothing half."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -92,6 +93,18 @@ def test_another_chain_from_tokens_to_waves(tone, tmp_path, capsys):
     assert tone[2].calls == [(["abc"], {})]
     tts.main([*cmd, "--vocoder", "griffin_lim", "--vocoder_conf", "{num_iters: 2}"])
     assert tone[3].chain == dict(vocoder="griffin_lim", vocoder_conf=dict(num_iters=2))
+    # The files that their options name count too.
+    (tmp_path / "spk.npy").write_text("one voice")
+    conf = ["--vocoder_conf", f"{{model_dir: '{tmp_path}/box', num_iters: 2}}"]
+    conf += ["--token2mel_conf", f"{{spk_embed: '{tmp_path}/spk.npy', solver: x}}"]
+    said = [tone[-1].calls for _ in range(2) if tts.main([*cmd, *conf]) is None]
+    assert said == [[(["abc"], {})], []]
+    (tmp_path / "spk.npy").write_text("another voice")
+    tts.main([*cmd, *conf])
+    assert tone[-1].calls == [(["abc"], {})]
+    (tmp_path / "box" / "more").write_text("more")
+    tts.main([*cmd, *conf])
+    assert tone[-1].calls == [(["abc"], {})]
     with pytest.raises(InputError, match="--vocoder_file .*none: no such file"):
         tts.main([*cmd, "--vocoder_file", str(tmp_path / "none")])
     with pytest.raises(InputError, match="--vocoder_conf: '3' is no yaml of options"):
@@ -211,17 +224,56 @@ def tone_class():
 
 def test_faulty_line_costs_no_other(tone, tmp_path, capsys):
     path, out = tmp_path / "lines.txt", tmp_path / "out"
-    path.write_text("one\n\u2603 here\n" + "long " * MAX_LINE_CHARS + "\nfour\n")
+    long = "long " * MAX_LINE_CHARS
+    blank = " " * (MAX_LINE_CHARS + 1) + "word"
+    path.write_text(f"one\n\u2603 here\n{long}\nfour\n  {long}\n{blank}\n")
     cmd = ["--text_file", str(path), "--output_dir", str(out)]
-    with pytest.raises(InputError, match="2 of 4 lines could not be spoken"):
+    with pytest.raises(InputError, match="4 of 6 lines could not be spoken"):
         tts.main(cmd)
     assert names(out) == ["000001.wav", "000004.wav", "speech.jsonl"]
     err = capsys.readouterr().err
     assert "fsqdiff-tts: line 2: there is no word for a snowman\n" in err
-    assert f"fsqdiff-tts: line 3 has {MAX_LINE_CHARS} characters or more" in err
+    for number in (3, 5, 6):
+        assert f"line {number} has {MAX_LINE_CHARS} characters or more" in err
     path.write_text("one\nsnowman here\n\nfour\n")
     tts.main(cmd)
     assert [texts for texts, _ in tone[-1].calls] == [["snowman here"]]
+
+
+@pytest.mark.parametrize("appends", [0, 1])
+def test_a_wave_that_the_log_does_not_know_is_made_again(
+    tone, tmp_path, monkeypatch, appends
+):
+    """The disk is full before or behind a wave of other settings."""
+    cmd = ["one", "--output_dir", str(tmp_path / "out"), "--quiet"]
+    tts.main(cmd)
+    left = appends
+
+    def full(path, mode="r", **options):
+        nonlocal left
+        left -= mode == "a"
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open(path, mode, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(speech_files, "open", full, raising=False)
+        with pytest.raises(InputError, match="1 of 1 lines"):
+            tts.main([*cmd, "--speed", "2"])
+    tts.main(cmd)
+    assert soundfile.info(tmp_path / "out" / "000001.wav").frames == 160 * 3
+
+
+def test_a_score_that_is_not_finite_is_null(tone, tmp_path, monkeypatch):
+    real = tone_class()._speak
+
+    def speak(self, text, **options):
+        return {**real(self, text, **options), "scores": [[-float("inf"), -1.0]]}
+
+    monkeypatch.setattr(tone_class(), "_speak", speak)
+    tts.main(["one", "--output_dir", str(tmp_path / "out"), "--quiet"])
+    assert "Infinity" not in (tmp_path / "out" / "speech.jsonl").read_text()
+    assert records(tmp_path / "out")[0]["scores"] == [[None, -1.0]]
 
 
 def test_fault_of_every_line_ends_the_run(tone, tmp_path):
@@ -247,6 +299,8 @@ def test_fault_of_every_line_ends_the_run(tone, tmp_path):
         (["Hi", "-o", "a.doc"], "name it .wav or .flac"),
         (["Hi", "-o", "/dev/null/a.wav"], "/dev/null"),
         (["Hi", "--output_dir", "/dev/null/d"], "/dev/null.*write somewhere else"),
+        (["Hi", "caf\udce9", "-o", "a.wav"], "text 2: .* is not UTF-8"),
+        (["caf\udce9", "--output_dir", "d"], "text 1: .* is not UTF-8"),
         (["Hi", "-o", "a.wav", "--speed", "0"], "'0' is no number of 0.25 to 4"),
         (["Hi", "-o", "a.wav", "--speed", "nan"], "'nan' is no number"),
         (["Hi", "-o", "a.wav", "--num_steps", "2.5"], "'2.5' is no whole number"),
@@ -261,6 +315,7 @@ def test_fault_of_every_line_ends_the_run(tone, tmp_path):
         (["--serve", "--speed", "2"], "speed does not go with --serve"),
         (["--text_file", "latin1.txt", "-o", "a.wav"], "0xe4 is not UTF-8"),
         (["--text_file", "latin1.txt", "--output_dir", "d"], "0xe4 is not UTF-8"),
+        (["--text_file", "late.txt", "-o", "a.wav"], "late.txt, sentence 2: no word"),
         (["--text_file", "blank.txt", "-o", "a.wav"], "nothing to write"),
         (["--text_file", "blank.txt", "--output_dir", "d"], "the text is empty"),
     ],
@@ -269,6 +324,7 @@ def test_faults_are_named(tone, tmp_path, monkeypatch, cmd, message):
     monkeypatch.chdir(tmp_path)
     Path("latin1.txt").write_bytes("Bär".encode("latin-1"))
     Path("blank.txt").touch()
+    Path("late.txt").write_text("All is well. A \u2603 is not.", encoding="utf-8")
     with pytest.raises(InputError, match=message) as e:
         tts.main(cmd)
     assert "\n" not in str(e.value)

@@ -232,7 +232,9 @@ def test_mels_from_python(trained):
     for options in others:
         other = speak(Token2Mel.from_files(*files, **options), config)
         assert not torch.allclose(other, mel, atol=1e-3)
-    with pytest.raises(InputError, match="token2mel has no option steps; it has num_"):
+    with pytest.raises(
+        InputError, match="FlowSampling has no option steps; it has num_"
+    ):
         Token2Mel.from_files(*files, steps=3)
 
 

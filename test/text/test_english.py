@@ -33,12 +33,27 @@ SPOKEN = {
     "x^2 + 10^3": "x squared plus ten cubed",
     "1.5M people, #1 fan": "one point five million people, number one fan",
     "~5 minutes": "about five minutes",
+    "x <= 5, a >= b, 5 != 6, a<=b": "x less than or equal to five, a greater than or "
+    "equal to b, five not equal to six, a less than or equal to b",
+    "y = -x; -x <= -5; x<-y": "y equals minus x; x less than or equal to minus five; x "
+    "is less than minus y",
+    "a<b, b>c, 2<x and <b>x</b> -> y": "a is less than b, b is greater than c, two is "
+    "less than x and b x slash b y",
+    "1,000s of them, 100s, 1,200s": "thousands of them, hundreds, one thousand two "
+    "hundreds",
     # Dates and years
     "On 12/25/2023 we met.": "on december twenty fifth, twenty twenty three we met.",
     "13/02/2024": "february thirteenth, twenty twenty four",
     "25.12.2023": "december twenty fifth, twenty twenty three",
     "5/4/23": "may fourth, twenty three",
     "2023-04-05": "april fifth, twenty twenty three",
+    "2020/01/02, 1999/12/31.": "january second, twenty twenty, december thirty first, "
+    "nineteen ninety nine.",
+    "May 5-June 3, May-June 3, Jan-Mar 2020": "may fifth to june third, may to june "
+    "third, january to march twenty twenty",
+    "In May \u2014 June came": "in may, june came",
+    "Mon-Fri, Sat.-Sun., Monday-Friday": "monday to friday, saturday to sunday, monday "
+    "to friday",
     "on 25 December 2023": "on the twenty fifth of december twenty twenty three",
     "the 5th of May. He left.": "the fifth of may. he left.",
     "March 3rd, 1999 was cold.": "march third, nineteen ninety nine was cold.",
@@ -57,6 +72,7 @@ SPOKEN = {
     "9:05 am, 10:00, 10:30:15": "nine oh five eh m, ten o'clock, ten thirty and "
     "fifteen seconds",
     "9am-5pm": "nine eh m to five p m",
+    "4 p.m.-5 p.m., 9AM-5PM": "four p m to five p m, nine eh m to five p m",
     # Money
     "I paid $3.50 for it.": "i paid three dollars and fifty cents for it.",
     "$1, $0.99, $1.01": "one dollar, ninety nine cents, one dollar and one cent",
@@ -77,6 +93,10 @@ SPOKEN = {
     "100 m\u00b2, 10 \u00b5m": "one hundred square meters, ten micrometers",
     "16 GB at 3.2 GHz": "sixteen gigabytes at three point two gigahertz",
     "5'10\" tall": "five feet ten tall",
+    '12" disk, 3/4" wide, a 5" by 8" card': "twelve inches disk, three quarters of "
+    "an inch wide, a five inch by eight inches card",
+    '12" x 8" is "5" and "a 12" he said': "twelve inches by eight inches is five "
+    "and a twelve he said",
     "12 in. of snow in 5 min.": "twelve inches of snow in five minutes.",
     # Telephone, versions, addresses
     "Call 555-123-4567.": "call five five five, one two three, four five six seven.",
@@ -101,13 +121,25 @@ SPOKEN = {
     "nineteen, h two o",
     "She was VERY angry; NO ONE knew.": "she was very angry; no one knew.",
     "I SAID STOP THAT NOW!": "i said stop that now!",
+    "STOP IT! COME IN. IT IS BY ME": "stop it! come in. it is by me",
+    "STOP IT!": "stop it!",
+    "COME IN!": "come in!",
+    "BY ME": "by me",
+    "AT ALL": "at all",
+    "He said I AM AN AGENT, IN IT AS FBI": "he said i am an agent, in it as f b i",
+    "the IT department, AM radio": "the i t department, eh m radio",
     # Roman numerals
     "Henry VIII and World War II": "henry the eighth and world war two",
     "Chapter IV, Act I. Elizabeth I was queen.": "chapter four, act one. elizabeth i "
     "was queen.",
     "Louis XIV, John Paul II, Type II": "louis the fourteenth, john paul the second, "
     "type two",
+    "Part I think is best. Mark I know.": "part i think is best. mark i know.",
+    "Part I of it, Act I is, World War I led": "part one of it, act one is, world war "
+    "one led",
+    "Henry VIII's wives, Chapter IV's": "henry the eighth's wives, chapter four's",
     # Symbols and typography
+    "F# minor, A#, C# and #1": "f sharp minor, eh sharp, c sharp and number one",
     "1,000,000Mr. Lee Vs. Est. 1900": "one million mister lee versus established "
     "nineteen hundred",
     "AT&T & co, 24/7 and/or @home": "eh t and t and co, twenty four seven and or at "

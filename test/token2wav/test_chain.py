@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.token2wav import GriffinLim, TokenToWave, load_chain
+from espnet_fsqdiff.token2wav import GriffinLim, TokenToWave, by_name, load_chain
 from espnet_fsqdiff.token2wav.mel import check_same_mel, completed, log_mel
 
 MEL = dict(fs=24000, n_fft=1024, n_shift=480, n_mels=20, fmin=0, fmax=None)
@@ -128,6 +128,24 @@ def test_a_prompt_has_the_frames_of_its_tokens(length):
     assert prompt.mel.shape == (6, 20) and prompt.mel.isfinite().all()
 
 
+def test_a_fault_of_a_batch_names_the_utterance():
+    chain = TokenToWave(Flow(), Hum())
+    sounds = by_name(chain, "abc", TOKENS, seeds=[3, 4, 5], spk_embeds=None)
+    assert torch.equal(sounds[1].mel, chain([TOKENS[1]], seeds=[4])[0].mel)
+    rows = [TOKENS[0], torch.tensor([]), TOKENS[2]]
+    with pytest.raises(InputError, match="^b: an utterance without tokens"):
+        by_name(chain, "abc", rows, seeds=[3, 4, 5])
+    with pytest.raises(InputError, match="^three are too many"):
+        by_name(few, "abc", TOKENS, seeds=[3, 4, 5])
+
+
+def few(tokens, seeds):
+    """A chain whose fault is of no one utterance."""
+    if len(tokens) > 1:
+        raise InputError("three are too many")
+    return tokens
+
+
 def test_nothing_makes_no_sound():
     with pytest.raises(InputError, match="without tokens"):
         TokenToWave(Flow(), Hum())([torch.tensor([1]), torch.tensor([])], seeds=[0, 0])
@@ -184,6 +202,57 @@ def test_options_that_do_not_go_together(options, message):
     with pytest.raises(InputError, match=message) as caught:
         load_chain(Flow(), **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**33])
+def test_seeds_that_numpy_does_not_take(seed):
+    with pytest.raises(InputError, match="griffin_lim: seed is .*; give 0 to"):
+        load_chain(Flow(), vocoder_conf=dict(seed=seed))
+
+
+TOKEN2MEL = dict(token2mel_config="x", token2mel_file="y")
+
+
+@pytest.mark.parametrize(
+    "conf, message",
+    [
+        ("num_steps", "token2mel_conf is 'num_steps'; give options by name"),
+        ([["num_steps", 3]], "token2mel_conf is .*; give options by name"),
+        (dict(temperature="hot"), "token2mel_conf: temperature is 'hot'; give a num"),
+        (dict(num_steps="x"), "token2mel_conf: num_steps is 'x'; give a whole number"),
+        (dict(num_steps=2.5), "token2mel_conf: num_steps is 2.5; give a whole number"),
+        (dict(guidance_scale="x"), "token2mel_conf: guidance_scale is 'x'; give a n"),
+        (dict(guidance_scale=float("nan")), "token2mel_conf: guidance_scale is nan"),
+        (dict(nonsense=1), "token2mel_conf: FlowSampling has no option nonsense"),
+        (dict(spk_embed=5), "token2mel_conf: spk_embed is 5; give a text"),
+    ],
+)
+def test_token2mel_conf_is_checked(conf, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load_chain(None, token2mel_conf=conf, **TOKEN2MEL)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_speaker_embedding_is_a_row_of_numbers(tmp_path):
+    path = tmp_path / "spk.npy"
+
+    def fault():
+        with pytest.raises(InputError, match=f"spk_embed: {path}: ") as caught:
+            load_chain(None, token2mel_conf=dict(spk_embed=str(path)), **TOKEN2MEL)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "No such file" in fault()
+    path.touch()
+    fault()
+    np.savez(path.with_suffix(".npz"), a=np.ones(4))
+    path.with_suffix(".npz").rename(path)
+    fault()
+    for wrong in (np.array(["a"]), np.arange(4), np.array([]), np.array([1, np.nan])):
+        np.save(path, wrong)
+        assert "no finite numbers" in fault()
+    path.write_bytes(b"PK\x03\x04 cut")
+    fault()
 
 
 def test_without_any_mel_maker():
