@@ -1,6 +1,6 @@
 """Checks of options that several parts share; each names the option and its range."""
 
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Optional, Tuple
 
 from espnet_fsqdiff.errors import InputError
 
@@ -40,3 +40,17 @@ def check_shares(where: str, **shares: float) -> None:
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise InputError(f"{where}: {name} is {share}; give 0 to 1")
+
+
+def check_prompt_fraction(fraction: Tuple[float, float]) -> None:
+    """Refuse shortest and longest prompts that leave nothing of an utterance.
+
+    Args:
+        fraction: Both as shares of the utterance.
+    """
+    low, high = fraction
+    if not 0 <= low <= high < 1:
+        raise InputError(
+            f"loss_conf: prompt_fraction is {low} to {high}; give two shares from 0 "
+            "to below 1"
+        )

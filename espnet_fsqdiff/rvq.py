@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.fsq import check_indices
 
 
 def _sample_of_first(samples: torch.Tensor, num: int) -> torch.Tensor:
@@ -157,12 +158,7 @@ class ResidualVQ(nn.Module):
             InputError: If an index lies outside 0 .. K - 1.
         """
         indices = indices.long()
-        bad = indices[(indices < 0) | (indices >= self.num_codes)]
-        if bad.numel():
-            raise InputError(
-                f"token {bad[0].item()} is outside the codebook "
-                f"0..{self.num_codes - 1}; use tokens of this tokenizer"
-            )
+        check_indices(indices, self.num_codes)
         return indices.unsqueeze(-1) // self._basis % self.book_size
 
     def indices_to_codes(self, indices: torch.Tensor) -> torch.Tensor:

@@ -6,16 +6,17 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
-from espnet_fsqdiff.checks import check_choice, check_counts, check_steps
+from espnet_fsqdiff.checks import check_choice, check_counts, check_shares, check_steps
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
 from espnet_fsqdiff.diffusion.parts import sample_in_parts
-from espnet_fsqdiff.diffusion.samplers import SAMPLERS
+from espnet_fsqdiff.diffusion.samplers import SAMPLERS, ddim
 from espnet_fsqdiff.diffusion.schedule import Schedule
 from espnet_fsqdiff.diffusion.times import uniform_times
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.kernel_cache import rounded_length
 from espnet_fsqdiff.nets.masks import length_mask, pad_batch
+from espnet_fsqdiff.option_types import check_options
 from espnet_fsqdiff.threads import map_at_once, workers_on
 
 PRECISIONS = {
@@ -24,6 +25,8 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 ROWS = 128  # of logits at a time: they stay in the cache
+# What `generate` itself gives a sampler: no options.
+GIVEN_TO_SAMPLERS = (*inspect.signature(ddim).parameters, "normal", "nearest")
 TIME_GRIDS = ("uniform", "information")
 
 
@@ -73,13 +76,17 @@ class Sampling:
             ("precision", PRECISIONS),
         ):
             check_choice(name, getattr(self, name), known)
-        own = set(inspect.signature(SAMPLERS[self.sampler]).parameters)
-        own -= set(inspect.signature(SAMPLERS["ddim"]).parameters)
-        unknown = sorted(set(self.sampler_conf) - own)
-        if unknown:
+        conf = check_options(
+            "sampler_conf",
+            SAMPLERS[self.sampler],
+            self.sampler_conf,
+            given=GIVEN_TO_SAMPLERS,
+        )
+        shares = {name: conf[name] for name in ("eta", "below") if name in conf}
+        check_shares("sampler_conf", **shares)
+        if conf.get("noise_std", 0) < 0:
             raise InputError(
-                f"sampler_conf: {self.sampler} has no {', '.join(unknown)}; it has "
-                f"{', '.join(sorted(own)) or 'no options'}"
+                f"sampler_conf: noise_std is {conf['noise_std']}; give at least 0"
             )
         check_steps(self.num_steps)
         check_counts(max_frames=self.max_frames, workers=self.workers)

@@ -5,7 +5,7 @@ from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
-from espnet_fsqdiff.checks import check_shares
+from espnet_fsqdiff.checks import check_prompt_fraction, check_shares
 from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion.network import CDCDNetwork
 from espnet_fsqdiff.diffusion.schedule import Schedule
@@ -52,7 +52,7 @@ class CDCDLoss:
             off in chunks.
 
     Raises:
-        InputError: If a share is not in [0, 1] or the time sampling is unknown.
+        InputError: If a share is out of range or the time sampling is unknown.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class CDCDLoss:
             prompt_prob=prompt_prob,
             self_conditioning=self_conditioning,
         )
+        check_prompt_fraction(prompt_fraction)
         if time_sampling not in ("uniform", "information"):
             raise InputError(
                 f"loss_conf: time_sampling {time_sampling!r} is unknown; "

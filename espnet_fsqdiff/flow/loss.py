@@ -5,8 +5,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
-from espnet_fsqdiff.checks import check_choice, check_shares
-from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.checks import check_choice, check_prompt_fraction, check_shares
 from espnet_fsqdiff.flow.network import VelocityNetwork
 from espnet_fsqdiff.flow.path import TIME_WARPS, point, velocity
 from espnet_fsqdiff.nets.masks import length_mask, masked_mean
@@ -61,18 +60,13 @@ class FlowMatchingLoss:
             condition_dropout=condition_dropout,
             prompt_prob=prompt_prob,
         )
-        low, high = prompt_fraction
-        if not 0 <= low <= high < 1:
-            raise InputError(
-                f"loss_conf: prompt_fraction is {low} to {high}; give two shares from "
-                "0 to below 1"
-            )
+        check_prompt_fraction(prompt_fraction)
         check_choice("loss_conf: time_warp", time_warp, TIME_WARPS)
         self.sigma_min = sigma_min
         self.time_warp = time_warp
         self.condition_dropout = condition_dropout
         self.prompt_prob = prompt_prob
-        self.prompt_fraction = (low, high)
+        self.prompt_fraction = prompt_fraction
 
     def draw(self, lengths: torch.Tensor, frames: int, n_mels: int) -> FlowDraw:
         """Draw for training, from the global generator.

@@ -153,7 +153,7 @@ class DiT(nn.Module):
     Args:
         latent_dim: Latent dimensions n.
         text_dim: Size of the text vectors.
-        dim: Width, a multiple of `num_heads` and of 16.
+        dim: Width, a multiple of 2 `num_heads` and of 16.
         depth: Blocks.
         num_heads: Attention heads.
         mult: Width of the MLP, as a multiple of `dim`.
@@ -162,6 +162,9 @@ class DiT(nn.Module):
         self_conditioning: Whether an earlier clean estimate is a third input.
         mask_conv: False lets the position convolutions see the padding of a
             batch, as the released network of arXiv 2606.09962 does.
+
+    Raises:
+        InputError: If the heads do not divide up `dim`.
     """
 
     def __init__(
@@ -178,6 +181,12 @@ class DiT(nn.Module):
         mask_conv: bool = True,
     ):
         super().__init__()
+        # Rotary positions turn pairs of channels.
+        if dim % (2 * num_heads):
+            raise InputError(
+                f"DiT: {num_heads} heads do not divide up dim {dim} into even parts; "
+                "change num_heads or dim"
+            )
         self.dim = dim
         self.max_frames = max_frames
         self.head_dim = dim // num_heads

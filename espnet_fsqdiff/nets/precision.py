@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from espnet_fsqdiff.checks import check_choice
+
 
 def cpu_supports_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 matrices in hardware."""
@@ -15,6 +17,11 @@ def cpu_supports_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def check_cpu_autocast(mode: str) -> None:
+    """Refuse an unknown mode of `cpu_autocast`."""
+    check_choice("model_conf: cpu_autocast", mode, ("auto", "bfloat16", "off"))
+
+
 def cpu_autocast(device: torch.device, mode: str = "auto") -> AbstractContextManager:
     """Autocast to bfloat16 on a CPU; on other devices ESPnet's trainer decides.
 
@@ -23,9 +30,11 @@ def cpu_autocast(device: torch.device, mode: str = "auto") -> AbstractContextMan
         mode: `auto` (where the processor does it in hardware: there it about
             doubles the speed, elsewhere it costs a multiple), `bfloat16`
             (always) or `off`.
+
+    Raises:
+        InputError: If it is another mode.
     """
-    if mode not in ("auto", "bfloat16", "off"):
-        raise ValueError(f"cpu_autocast: {mode!r} is not auto, bfloat16 or off")
+    check_cpu_autocast(mode)
     if device.type != "cpu" or mode == "off":
         return nullcontext()
     if mode == "auto" and not cpu_supports_bfloat16():

@@ -35,7 +35,7 @@ class TextEncoder(nn.Module):
     Args:
         vocab_size: Symbols V; row 0 of the embedding is the filler, row i + 1
             symbol i.
-        dim: Channels.
+        dim: Channels, an even number if there are positions.
         num_layers: ConvNeXt-V2 blocks over the frames.
         num_symbol_layers: ConvNeXt-V2 blocks over the symbols, before they are
             laid over the frames; they need durations.
@@ -48,6 +48,9 @@ class TextEncoder(nn.Module):
         mask_grn: False lets the response normalisation see the padding of a
             batch, as the released network of arXiv 2606.09962 does; texts then
             depend on their batch.
+
+    Raises:
+        InputError: If there are positions and `dim` is odd.
     """
 
     def __init__(
@@ -63,6 +66,10 @@ class TextEncoder(nn.Module):
         mask_grn: bool = True,
     ):
         super().__init__()
+        if positions and dim % 2:
+            raise InputError(
+                f"text encoder: dim {dim} is odd; give an even one, or positions: false"
+            )
         self.vocab_size = vocab_size
         self.dim = dim
         self.positions = positions

@@ -27,7 +27,7 @@ from espnet_fsqdiff.duration import load_duration, to_frames
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.dit import DiT
 from espnet_fsqdiff.nets.heads import HEADS
-from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.nets.precision import check_cpu_autocast, cpu_autocast
 from espnet_fsqdiff.nets.text_encoder import TextEncoder
 from espnet_fsqdiff.states import weights_beside
 from espnet_fsqdiff.tasks.building import make_model, make_part
@@ -88,6 +88,7 @@ class ESPnetCDCDModel(AveragedModel):
         valid_guidance_scale: float = 0.5,
     ):
         super().__init__()
+        check_cpu_autocast(cpu_autocast)
         if loss.self_conditioning > 0 and not network.self_conditioning:
             raise InputError(
                 "loss_conf: self_conditioning needs backbone_conf: self_conditioning"

@@ -18,7 +18,7 @@ from espnet2.utils.types import str_or_none
 
 from espnet_fsqdiff.fsq import FSQ, code_usage
 from espnet_fsqdiff.nets.masks import length_mask
-from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.nets.precision import check_cpu_autocast, cpu_autocast
 from espnet_fsqdiff.option_types import check_types
 from espnet_fsqdiff.rvq import ResidualVQ
 from espnet_fsqdiff.tasks.building import make_model, make_part
@@ -85,6 +85,7 @@ class ESPnetFSQTokenizerModel(AbsESPnetModel):
 
     def __init__(self, tokenizer: SpeechTokenizerModel, cpu_autocast: str = "auto"):
         super().__init__()
+        check_cpu_autocast(cpu_autocast)
         self.tokenizer = tokenizer
         self.cpu_autocast = cpu_autocast
 

@@ -26,7 +26,7 @@ from espnet_fsqdiff.flow import (
 from espnet_fsqdiff.flow.pairing import check_pair, pair, reflected
 from espnet_fsqdiff.nets.adaptive_convnext import AdaptiveConvNeXt
 from espnet_fsqdiff.nets.dit import DiT
-from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.nets.precision import check_cpu_autocast, cpu_autocast
 from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.cdcd import CDCDBuilder, codebook_choices
 from espnet_fsqdiff.tasks.common import (
@@ -82,6 +82,7 @@ class ESPnetToken2MelModel(FollowedModel):
         valid_times: int = 4,
     ):
         super().__init__()
+        check_cpu_autocast(cpu_autocast)
         self.feats_extract = feats_extract
         self.network = network
         self.loss = loss

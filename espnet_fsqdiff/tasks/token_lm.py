@@ -14,7 +14,7 @@ from espnet_fsqdiff.codebook import Codebook
 from espnet_fsqdiff.diffusion import EMA
 from espnet_fsqdiff.lm import LMLoss, LMSampling, Qwen2Decoder, TokenLM, generate
 from espnet_fsqdiff.nets.heads import JointHead, PairwiseHead
-from espnet_fsqdiff.nets.precision import cpu_autocast
+from espnet_fsqdiff.nets.precision import check_cpu_autocast, cpu_autocast
 from espnet_fsqdiff.option_types import check_options
 from espnet_fsqdiff.tasks.building import make_model, make_part
 from espnet_fsqdiff.tasks.cdcd import (
@@ -62,6 +62,7 @@ class ESPnetTokenLMModel(AveragedModel):
         valid_rollout: bool = False,
     ):
         super().__init__()
+        check_cpu_autocast(cpu_autocast)
         self.network = network
         self.codebook = codebook
         self.loss = loss

@@ -25,20 +25,21 @@ def plug_in_kl(counts: torch.Tensor, law: torch.Tensor) -> torch.Tensor:
     return (torch.special.xlogy(q, q) - torch.special.xlogy(q, law)).sum(-1)
 
 
-def floor_of(law: torch.Tensor, num_samples: int, seed: int = 0) -> float:
-    """Mean `plug_in_kl` of samples of the law itself: what a perfect model gets."""
-    counts = _resample(law.expand(20, -1), num_samples, seed)
-    return float(plug_in_kl(counts, law).mean())
+def counts_of(cells: torch.Tensor, size: int) -> torch.Tensor:
+    """How often each of `size` cells is in `cells`, of any shape: (size,)."""
+    return torch.bincount(cells.flatten(), minlength=size)
 
 
-def _resample(laws: torch.Tensor, num_samples: int, seed: int) -> torch.Tensor:
-    """Counts (B, K) of num_samples draws from each law (B, K)."""
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    p = laws.double().numpy()
-    p = p / p.sum(-1, keepdims=True)
-    return torch.from_numpy(rng.multinomial(num_samples, p))
+def _resample(
+    cells: torch.Tensor, size: int, num_bootstraps: int, seed: int
+) -> torch.Tensor:
+    """Counts (num_bootstraps, size) of rows of cells (N, C) drawn with replacement."""
+    generator = seeded(seed)
+    draws = (
+        torch.randint(len(cells), (len(cells),), generator=generator)
+        for _ in range(num_bootstraps)
+    )
+    return torch.stack([counts_of(cells[rows], size) for rows in draws])
 
 
 class LogKL(NamedTuple):
@@ -50,34 +51,34 @@ class LogKL(NamedTuple):
 
 
 def log_kl(
-    counts: Sequence[torch.Tensor],
+    samples: Sequence[torch.Tensor],
     law: torch.Tensor,
     num_bootstraps: int = 200,
     seed: int = 0,
 ) -> LogKL:
     """Mean over trainings of log KL with a two-level bootstrap.
 
-    A replicate draws trainings with replacement, and for each of them counts
-    from its empirical law. Counting anew adds to the plug-in KL what counting
+    A replicate draws trainings with replacement, and for each of them as many
+    sequences as it sampled. Drawing anew adds to the plug-in KL what drawing
     once has added before; the mean of that is subtracted in the logarithm.
 
     Args:
-        counts: Counts (K,) of each training, all of one number of samples.
-        law: The true law (K,).
+        samples: Cells (N, C) of each training: the C tokens, or pairs, of each of
+            N sequences. Those of a sequence depend on each other.
+        law: The true law of a cell (K,).
         num_bootstraps: Replicates.
         seed: Of the bootstrap.
     """
-    found = torch.stack([plug_in_kl(c, law) for c in counts]).log()
+    size = len(law)
+    found = torch.stack([plug_in_kl(counts_of(c, size), law) for c in samples]).log()
     replicates = []
-    for i, c in enumerate(counts):
-        again = _resample(
-            (c / c.sum()).expand(num_bootstraps, -1), int(c.sum()), seed + i
-        )
+    for i, cells in enumerate(samples):
+        again = _resample(cells, size, num_bootstraps, seed + i)
         values = plug_in_kl(again, law).log()
         replicates.append(values - values.mean() + found[i])
     table = torch.stack(replicates, dim=1)  # (num_bootstraps, trainings)
     generator = seeded(seed)
-    chosen = torch.randint(len(counts), table.shape, generator=generator)
+    chosen = torch.randint(len(samples), table.shape, generator=generator)
     means = table.gather(1, chosen).mean(1)
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975]).double())
     return LogKL(float(found.mean()), float(low), float(high))

@@ -8,7 +8,7 @@ numbers: the same entropies, but near points have nothing in common any more.
 
 import time
 from dataclasses import dataclass, field
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from espnet_fsqdiff.diffusion.times import uniform_times
 from espnet_fsqdiff.fsq import FSQ
 from espnet_fsqdiff.nets.dit import TimeEmbedding, modulate
 from espnet_fsqdiff.nets.heads import JointHead
+from espnet_fsqdiff.theory.divergence import counts_of, plug_in_kl
 from espnet_fsqdiff.theory.points import seeded
 
 
@@ -91,6 +92,35 @@ class TokenChain:
                     keep[:, t], digits[:, t - 1, i], fresh[:, t]
                 )
         return self.names[self.fsq.digits_to_indices(digits)]
+
+    def floors(
+        self, size: int, frames: int, pairs: bool = False, draws: int = 100
+    ) -> Tuple[float, Optional[float]]:
+        """Mean plug-in KL of sequences of the law itself: what a perfect model gets.
+
+        Args:
+            size: Sequences in a sample.
+            frames: Frames of each.
+            pairs: Whether to count neighbouring pairs, too.
+            draws: Samples.
+
+        Returns:
+            That of tokens and that of pairs, in nats; None without pairs.
+        """
+        laws = [self.token_law()] + ([self.pair_law().flatten()] if pairs else [])
+        found: List[List[torch.Tensor]] = [[] for _ in laws]
+        for seed in range(draws):
+            x = self.sample(size, frames, seeded(seed))
+            cells = [x, pairs_of(x, self.fsq.num_codes)]
+            for values, law, seen in zip(found, laws, cells):
+                values.append(plug_in_kl(counts_of(seen, len(law)), law))
+        means = [float(torch.stack(values).mean()) for values in found]
+        return means[0], means[1] if pairs else None
+
+
+def pairs_of(x: torch.Tensor, num_codes: int) -> torch.Tensor:
+    """Tokens (N, T) to neighbouring pairs (N, T - 1), numbered as in `pair_law`."""
+    return x[:, :-1] * num_codes + x[:, 1:]
 
 
 class NoText(nn.Module):

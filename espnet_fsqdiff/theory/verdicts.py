@@ -88,22 +88,31 @@ def global_verdict(tables: Tables) -> Verdict:
 
 
 def printed_accuracy_verdict(tables: Tables) -> Verdict:
-    """The printed accuracies."""
+    """The two printed accuracies; r, which is not printed, comes of the first."""
     rows = tables["accuracy_printed"]
-    worst = max(abs(r["closed form, %"] - r["paper, %"]) for r in rows)
+    worst = max(
+        abs(r["closed form, %"] - r["Monte Carlo, %"]) / r["standard error"]
+        for r in rows
+    )
+    fits = all(
+        abs(r["closed form, %"] - r["paper, %"]) < 0.006
+        for r in rows
+        if r["paper, %"] is not None
+    )
     random = [r for r in tables["accuracy_random"] if r["base"] == 2]
+    printed = random[0]["paper's largest, %"]
     best = "; ".join(f"{r['drawn']}: {r['largest, %']:.2f} %" for r in random)
     beaten = sum(r["beat the grid"] for r in tables["accuracy_random"])
+    holds = fits and worst < 4 and not beaten
     return Verdict(
         "Accuracies of the grid and of random codebooks (38.18 % against 37.39 %)",
-        "holds as printed" if worst < 0.006 and not beaten else "differs",
-        (
-            f"{len(rows)} printed values agree with the closed form at r = 0.3 within "
-            f"{worst:.3f} points. Best of {random[0]['codebooks']:g} random codebooks "
-            f"({best}); none beat the grid."
-            if not beaten
-            else f"{beaten:g} random codebooks beat the grid; best: {best}."
-        ),
+        "holds at the r that the grid's figure gives" if holds else "differs",
+        "The paper prints no r; 0.3 was chosen for the closed form to give the grid's "
+        "38.18 %, so that this figure is no test of it. Monte Carlo deviates from the "
+        f"closed form by at most {worst:.1f} standard errors on {len(rows)} grids. "
+        f"Best of {random[0]['codebooks']:g} random codebooks ({best}; printed: "
+        f"{printed:.2f} %); "
+        + (f"{beaten:g} beat the grid." if beaten else "none beat the grid."),
     )
 
 

@@ -68,9 +68,15 @@ def mel_l1(error: torch.Tensor, frames: torch.Tensor, scale: int) -> torch.Tenso
         Mean over the frames of an utterance, then over utterances (scalar).
     """
     if scale > 1:
-        error = F.avg_pool2d(
+        pooled = F.avg_pool2d(
             error.unsqueeze(1), scale, ceil_mode=True, count_include_pad=False
         ).squeeze(1)
+        # An utterance's last square may reach into the padding of its batch.
+        real = length_mask(frames, error.size(1)).to(error)
+        share = F.avg_pool1d(
+            real.unsqueeze(1), scale, ceil_mode=True, count_include_pad=False
+        )
+        error = pooled / share.transpose(1, 2).clamp(min=1 / scale)
         frames = torch.div(frames + scale - 1, scale, rounding_mode="floor")
     mask = length_mask(frames, error.size(1))
     return masked_mean(error.abs().mean(-1), mask).mean()

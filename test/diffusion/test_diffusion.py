@@ -242,6 +242,9 @@ def test_warped_times_are_used():
     [
         (dict(text_dropout=1.5), "text_dropout is 1.5"),
         (dict(time_sampling="log"), "time_sampling 'log' is unknown"),
+        (dict(prompt_fraction=(0.5, 1.5)), "prompt_fraction is 0.5 to 1.5"),
+        (dict(prompt_fraction=(-2, -1)), "prompt_fraction is -2 to -1"),
+        (dict(prompt_fraction=(0.5, 0.2)), "prompt_fraction is 0.5 to 0.2"),
     ],
 )
 def test_loss_options_are_checked(options, message):
@@ -463,8 +466,31 @@ def test_self_conditioning_is_fed_the_last_estimate():
     "options, message",
     [
         (dict(sampler="euler"), "sampler 'euler' is unknown"),
-        (dict(sampler_conf={"eta": 1}), "ddim has no eta"),
-        (dict(sampler="churn", sampler_conf={"eat": 1}), "churn has no eat"),
+        (dict(sampler_conf={"eta": 1}), "ddim has no option eta; it has none"),
+        (
+            dict(sampler="churn", sampler_conf={"normal": torch.randn_like}),
+            "churn has no option normal; it has eta, noise_std$",
+        ),
+        (
+            dict(sampler="hard_rounding", sampler_conf={"nearest": None}),
+            "hard_rounding has no option nearest; it has below$",
+        ),
+        (
+            dict(sampler="churn", sampler_conf={"eta": "x"}),
+            "sampler_conf: eta is 'x'; give a number",
+        ),
+        (
+            dict(sampler="churn", sampler_conf={"eta": 1.5}),
+            "sampler_conf: eta is 1.5; give 0 to 1",
+        ),
+        (
+            dict(sampler="churn", sampler_conf={"noise_std": -1}),
+            "sampler_conf: noise_std is -1; give at least 0",
+        ),
+        (
+            dict(sampler="hard_rounding", sampler_conf={"below": -0.1}),
+            "sampler_conf: below is -0.1; give 0 to 1",
+        ),
         (dict(time_grid="log"), "time_grid 'log' is unknown"),
         (dict(precision="int8"), "precision 'int8' is unknown"),
         (dict(num_steps=0), "num_steps is 0"),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.nets.convnext import ConvNeXtBlock, ConvNeXtStack
 from espnet_fsqdiff.nets.masks import length_mask, masked_mean
 from espnet_fsqdiff.nets.precision import cpu_autocast
@@ -39,5 +40,5 @@ def test_cpu_autocast_modes():
         assert (a @ b).dtype == torch.bfloat16
     with cpu_autocast(a.device, "off"):
         assert (a @ b).dtype == torch.float32
-    with pytest.raises(ValueError, match="bf16"):
+    with pytest.raises(InputError, match="cpu_autocast 'bf16' is unknown"):
         cpu_autocast(a.device, "bf16")

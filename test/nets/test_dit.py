@@ -46,6 +46,18 @@ def test_too_many_frames_are_refused():
         net(one, torch.zeros(1), one, one, torch.ones(1, 5, dtype=torch.bool))
 
 
+@pytest.mark.parametrize("dim, num_heads", [(256, 6), (48, 16)])
+def test_heads_that_do_not_divide_up_are_refused(dim, num_heads):
+    with pytest.raises(InputError, match=f"{num_heads} heads do not divide up dim"):
+        DiT(latent_dim=1, text_dim=1, dim=dim, depth=1, num_heads=num_heads)
+
+
+def test_positions_need_an_even_size():
+    with pytest.raises(InputError, match="dim 9 is odd"):
+        TextEncoder(5, dim=9, num_layers=0)
+    assert TextEncoder(5, dim=9, num_layers=0, positions=False).dim == 9
+
+
 def test_positions():
     positions = sinusoidal_positions(10, 6)
     assert positions.shape == (10, 6)

@@ -6,8 +6,11 @@ import yaml
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.tasks.building import model_of
-from espnet_fsqdiff.tasks.cdcd import CDCDTask
+from espnet_fsqdiff.tasks.cdcd import CDCDTask, ESPnetCDCDModel
 from espnet_fsqdiff.tasks.common import load_model
+from espnet_fsqdiff.tasks.fsq_tokenizer import ESPnetFSQTokenizerModel
+from espnet_fsqdiff.tasks.token2mel import ESPnetToken2MelModel
+from espnet_fsqdiff.tasks.token_lm import ESPnetTokenLMModel
 
 SYMBOLS = ["<sos/eos>", "<space>", "a", "b"]
 SOUND = dict(
@@ -51,6 +54,12 @@ def model_file(tmp_path):
         (dict(codebook="e9"), "codebook 'e9' is unknown"),
         (dict(codebook_conf=dict(levels="3")), "codebook_conf: levels is '3'"),
         (dict(model_conf=dict(ema_decay=None)), "model_conf: ema_decay is None"),
+        (
+            dict(model_conf=dict(cpu_autocast="bf16")),
+            "model_conf: cpu_autocast 'bf16' is unknown; choose one of auto, bfloat16",
+        ),
+        (dict(backbone_conf=dict(dim=256, num_heads=6)), "6 heads do not divide up"),
+        (dict(text_encoder_conf=dict(dim=9)), "dim 9 is odd"),
         (dict(token_list=[["a"]]), "token list is"),
         (dict(text_encoder_conf=dict(num_layers=10**9)), "more than [0-9]+ weights"),
         (dict(backbone_conf=dict(dim=2**40)), "no model can be made of it"),
@@ -61,6 +70,20 @@ def test_a_faulty_configuration_is_named(config, message, model_file):
     write(model_file.parent, **config)
     with pytest.raises(InputError, match=f"config.yaml.*{message}"):
         load_model(CDCDTask, model_file.with_name("config.yaml"), model_file)
+
+
+@pytest.mark.parametrize(
+    "model, num_parts",
+    [
+        (ESPnetCDCDModel, 2),
+        (ESPnetTokenLMModel, 3),
+        (ESPnetToken2MelModel, 3),
+        (ESPnetFSQTokenizerModel, 1),
+    ],
+)
+def test_an_unknown_precision_is_refused_by_every_model(model, num_parts):
+    with pytest.raises(InputError, match="model_conf: cpu_autocast 'bf16' is unknown"):
+        model(*[None] * num_parts, cpu_autocast="bf16")
 
 
 def test_weights_that_are_none_are_named(model_file):

@@ -159,9 +159,12 @@ def test_a_toy_training_gives_its_tables():
     result = toy.train(setting, "perturbed", 0)
     frames = setting.config.frames
     for steps in setting.config.sampling_steps:
-        assert result["tokens"][steps].sum() == frames * setting.config.num_samples
-        assert result["pairs"][steps].shape == (64,)
-    rows = toy._rows(setting, "perturbed", [result])
+        shape = (setting.config.num_samples, frames)
+        assert result["samples"][steps].shape == shape
+    floors = toy._floors(setting)
+    rows = toy._rows(setting, "perturbed", [result], floors)
+    assert all(r["of true pairs"] == floors["of true pairs"] for r in rows)
+    assert all(r["low, pairs"] <= r["log KL, pairs"] for r in rows)
     assert [r["steps"] for r in rows] == list(setting.config.sampling_steps)
     assert all(r["low"] <= r["log KL"] <= r["high"] for r in rows)
 
@@ -174,8 +177,8 @@ def test_a_killed_toy_goes_on_and_a_changed_one_starts_anew(tmp_path, monkeypatc
     monkeypatch.setattr(toy, "train", lambda *a: trained.append(a) or first)
     again = toy.train_once(path, setting, "fsq", 0)
     assert not trained and again["cross_entropy"] == first["cross_entropy"]
-    for steps, counts in first["pairs"].items():
-        assert torch.equal(again["pairs"][steps], counts)
+    for steps, x in first["samples"].items():
+        assert torch.equal(again["samples"][steps], x)
     toy.train_once(path, replace(setting, renamed=True), "fsq", 0)
     assert len(trained) == 1
 
@@ -209,6 +212,25 @@ def test_verdicts_follow_the_numbers():
     assert verdicts.path_kl_verdict({"path_kl": [row]}).verdict == "holds as printed"
     row["deviation / s.e."] = -9.0
     assert verdicts.path_kl_verdict({"path_kl": [row]}).verdict == "not confirmed"
+    grids = [
+        {"closed form, %": 38.181, "Monte Carlo, %": 38.2, "standard error": 0.016},
+        {"closed form, %": 17.04, "Monte Carlo, %": 17.04, "standard error": 0.008},
+    ]
+    grids[0]["paper, %"], grids[1]["paper, %"] = 38.18, None
+    drawn = {"base": 2, "drawn": "uniform", "codebooks": 9, "largest, %": 37.0}
+    drawn |= {"paper's largest, %": 37.39, "beat the grid": 0}
+    tables = {"accuracy_printed": grids, "accuracy_random": [drawn]}
+    printed = verdicts.printed_accuracy_verdict(tables)
+    assert printed.verdict.startswith("holds at the r")
+    assert "at most 1.2 standard errors on 2 grids" in printed.evidence
+    for changed, key, value in (
+        (grids[0], "paper, %", 38.3),
+        (grids[1], "Monte Carlo, %", 17.1),
+        (drawn, "beat the grid", 1),
+    ):
+        kept, changed[key] = changed[key], value
+        assert verdicts.printed_accuracy_verdict(tables).verdict == "differs"
+        changed[key] = kept
     row = {"best - grid": -1e-12}
     line = verdicts.line_verdict({"accuracy_line": [row]})
     assert line.verdict == "holds as printed"

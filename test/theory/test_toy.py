@@ -11,13 +11,14 @@ from espnet_fsqdiff.codebook import build_codebook
 from espnet_fsqdiff.diffusion.samplers import ddim
 from espnet_fsqdiff.diffusion.schedule import LinearSchedule
 from espnet_fsqdiff.diffusion.times import uniform_times
-from espnet_fsqdiff.theory.divergence import floor_of, log_kl, plug_in_kl
+from espnet_fsqdiff.theory.divergence import counts_of, log_kl, plug_in_kl
 from espnet_fsqdiff.theory.points import seeded
 from espnet_fsqdiff.theory.toy import (
     TokenChain,
     ToyConfig,
     build_network,
     exact_denoiser,
+    pairs_of,
     train_toy,
 )
 
@@ -44,13 +45,32 @@ def test_renaming_keeps_the_entropy_and_moves_the_tokens():
     torch.testing.assert_close(one.sort().values, other.sort().values)
 
 
-def test_kl_by_hand_and_its_floor():
+def test_kl_by_hand():
     law = torch.tensor([0.5, 0.25, 0.25]).double()
     counts = torch.tensor([[2, 1, 1], [4, 0, 0]])
     found = plug_in_kl(counts, law)
     torch.testing.assert_close(found, torch.tensor([0.0, math.log(2)]).double())
-    law = torch.full((50,), 0.02).double()
-    assert floor_of(law, 10000) == pytest.approx(49 / 20000, rel=0.2)
+
+
+def test_the_floor_of_frames_that_depend_on_each_other_is_higher():
+    free = TokenChain([3, 2], stay=0.0)
+    # (K - 1) / (2 N), as of independent draws.
+    assert free.floors(500, 4)[0] == pytest.approx(5 / 4000, rel=0.2)
+    # Frames that never change are one draw, seen four times.
+    still = TokenChain([3, 2], stay=1.0)
+    assert still.floors(500, 4)[0] == pytest.approx(5 / 1000, rel=0.2)
+    tokens, pairs = TokenChain([3, 2]).floors(500, 4, pairs=True)
+    assert 5 / 4000 < tokens < 5 / 1000
+    # A perfect model's samples come out at it.
+    chain = TokenChain([3, 2])
+    own = [chain.sample(500, 4, seeded(1000 + i)) for i in range(40)]
+    law, pair_law = chain.token_law(), chain.pair_law().flatten()
+    found = torch.stack([plug_in_kl(counts_of(x, 6), law) for x in own])
+    assert found.mean().item() == pytest.approx(tokens, rel=0.25)
+    found = torch.stack(
+        [plug_in_kl(counts_of(pairs_of(x, 6), 36), pair_law) for x in own]
+    )
+    assert found.mean().item() == pytest.approx(pairs, rel=0.25)
 
 
 @settings(max_examples=30, deadline=None)
@@ -64,18 +84,29 @@ def test_bootstrap_interval_holds_the_truth():
     other = torch.tensor([0.3, 0.3, 0.2, 0.2]).double()
     truth = math.log(plug_in_kl(other, law).item())
     draws = [
-        torch.bincount(
-            torch.multinomial(other, 20000, replacement=True, generator=seeded(i))
-        )
+        torch.multinomial(other, 20000, replacement=True, generator=seeded(i))
         for i in range(4)
     ]
+    draws = [x.unsqueeze(1) for x in draws]
     interval = log_kl(draws, law)
     assert interval.low < interval.mean < interval.high
     assert interval.low - 0.02 < truth < interval.high + 0.02
     assert interval.high - interval.low < 0.3
     # Trainings that differ widen it.
-    wide = log_kl([draws[0], torch.tensor([1, 1, 1, 97])], law)
+    wide = log_kl([draws[0], torch.tensor([0, 1, 2] + 97 * [3]).unsqueeze(1)], law)
     assert wide.high - wide.low > 1
+
+
+def test_the_bootstrap_draws_sequences():
+    """Four frames that are always alike tell no more than one of them."""
+    law = torch.tensor([0.4, 0.3, 0.2, 0.1]).double()
+    uniform = torch.full((4,), 0.25)
+    one = torch.multinomial(uniform, 2000, replacement=True, generator=seeded(0))
+    single = log_kl([one.unsqueeze(1)], law)
+    alike = log_kl([one.unsqueeze(1).expand(-1, 4)], law)
+    assert alike == pytest.approx(single)
+    free = log_kl([one.view(-1, 4)], law)
+    assert free.high - free.low == pytest.approx(single.high - single.low, rel=0.3)
 
 
 def test_the_exact_denoiser_draws_from_the_law():

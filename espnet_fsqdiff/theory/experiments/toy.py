@@ -5,7 +5,7 @@ import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from espnet_fsqdiff.diffusion.times import uniform_times
 from espnet_fsqdiff.files import atomic_path
 from espnet_fsqdiff.theory.accuracy import grid_accuracy, optimal_accuracy
 from espnet_fsqdiff.theory.distance import nearest_neighbour_distance
-from espnet_fsqdiff.theory.divergence import floor_of, log_kl, plug_in_kl
+from espnet_fsqdiff.theory.divergence import counts_of, log_kl, plug_in_kl
 from espnet_fsqdiff.theory.experiments.common import Work, parallel, write_table
 from espnet_fsqdiff.theory.lattices import deal
 from espnet_fsqdiff.theory.points import grid_points, seeded
@@ -26,6 +26,7 @@ from espnet_fsqdiff.theory.toy import (
     TokenChain,
     ToyConfig,
     exact_denoiser,
+    pairs_of,
     train_toy,
 )
 
@@ -105,20 +106,12 @@ def toy_codebook(name: str, levels: Tuple[int, ...], seed: int) -> Codebook:
 
 
 def train(setting: ToySetting, codebook: str, seed: int) -> Dict:
-    """One training: counts of tokens and of neighbouring pairs by steps."""
+    """One training: sampled sequences (N, T) by steps, and how well it learned."""
     chain = TokenChain(setting.levels, setting.config.stay, setting.renamed)
     book = toy_codebook(codebook, setting.levels, seed)
     result = train_toy(chain, book, setting.config, seed)
-    size = book.num_codes
-    tokens, pairs = {}, {}
-    for steps, x in result.samples.items():
-        tokens[steps] = torch.bincount(x.flatten(), minlength=size)
-        if setting.config.frames > 1 and size <= 64:
-            both = x[:, :-1] * size + x[:, 1:]
-            pairs[steps] = torch.bincount(both.flatten(), minlength=size**2)
     return {
-        "tokens": tokens,
-        "pairs": pairs,
+        "samples": result.samples,
         "cross_entropy": result.cross_entropy,
         "accuracy": result.accuracy,
         "seconds": result.seconds,
@@ -136,13 +129,13 @@ def train_once(path: Path, setting: ToySetting, codebook: str, seed: int) -> Dic
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept.pop("stamp") == stamp:
             logging.info(f"{path}: kept from a run that did not end")
-            for key in ("tokens", "pairs"):
-                kept[key] = {int(s): torch.tensor(c) for s, c in kept[key].items()}
+            kept["samples"] = {
+                int(s): torch.tensor(x) for s, x in kept["samples"].items()
+            }
             return kept
     result = train(setting, codebook, seed)
-    written = {**result, "stamp": stamp}
-    for key in ("tokens", "pairs"):
-        written[key] = {s: c.tolist() for s, c in result[key].items()}
+    samples = {s: x.tolist() for s, x in result["samples"].items()}
+    written = {**result, "samples": samples, "stamp": stamp}
     with atomic_path(path) as aside:
         aside.write_text(json.dumps(written), encoding="utf-8")
     return result
@@ -151,7 +144,7 @@ def train_once(path: Path, setting: ToySetting, codebook: str, seed: int) -> Dic
 def exact_generation(
     levels: Tuple[int, ...], codebook: str, num_samples: int, steps: int
 ) -> torch.Tensor:
-    """Counts of single tokens drawn with the best denoiser: no training at all."""
+    """Tokens (num_samples, 1) drawn with the best denoiser: no training at all."""
     law = TokenChain(levels).token_law()
     book = toy_codebook(codebook, levels, 0)
     denoiser = exact_denoiser(book.points.double(), law)
@@ -161,23 +154,24 @@ def exact_generation(
     for part in x.split(20000):
         end = ddim(denoiser, part, uniform_times(steps), LinearSchedule())
         tokens.append(book.nearest(end))
-    return torch.bincount(torch.cat(tokens), minlength=len(law))
+    return torch.cat(tokens).unsqueeze(1)
 
 
 def _write_exact(work: Work) -> None:
     samples = 5 * work.budget.toy_samples
+    grids = ((2,) * 3, (3,) * 3)
     keys = [
         (levels, book, steps)
-        for levels in ((2,) * 3, (3,) * 3)
+        for levels in grids
         for book in ("fsq", "perturbed")
         for steps in (5, 12, 25, 100)
     ]
     arguments = [(levels, book, samples, steps) for levels, book, steps in keys]
     found = parallel(exact_generation, arguments, work.nj, "exact denoiser")
+    floors = {levels: TokenChain(levels).floors(samples, 1)[0] for levels in grids}
     rows = []
-    for (levels, book, steps), counts in zip(keys, found):
-        law = TokenChain(levels).token_law()
-        interval = log_kl([counts], law)
+    for (levels, book, steps), tokens in zip(keys, found):
+        interval = log_kl([tokens], TokenChain(levels).token_law())
         rows.append(
             {
                 "base": levels[0],
@@ -186,7 +180,7 @@ def _write_exact(work: Work) -> None:
                 "log KL": interval.mean,
                 "low": interval.low,
                 "high": interval.high,
-                "log KL of true samples": float(np.log(floor_of(law, samples))),
+                "log KL of true samples": float(np.log(floors[levels])),
                 "paper": PRINTED[levels[0], book],
             }
         )
@@ -197,18 +191,38 @@ def _write_exact(work: Work) -> None:
     write_table(work, "toy_exact", forms, rows)
 
 
-def _rows(setting: ToySetting, book: str, results: List[Dict]) -> List[Dict]:
+def _floors(setting: ToySetting) -> Dict[str, Optional[float]]:
+    """Log KL of as many true sequences as were sampled."""
+    chain = TokenChain(setting.levels, setting.config.stay, setting.renamed)
+    config = setting.config
+    tokens, pairs = chain.floors(config.num_samples, config.frames, _pairs(setting))
+    return {
+        "of true samples": float(np.log(tokens)),
+        "of true pairs": None if pairs is None else float(np.log(pairs)),
+    }
+
+
+def _pairs(setting: ToySetting) -> bool:
+    """Whether pairs are counted: there are some, and not too many cells."""
+    return setting.config.frames > 1 and int(np.prod(setting.levels)) <= 64
+
+
+def _rows(
+    setting: ToySetting,
+    book: str,
+    results: List[Dict],
+    floors: Dict[str, Optional[float]],
+) -> List[Dict]:
     chain = TokenChain(setting.levels, setting.config.stay, setting.renamed)
     law = chain.token_law()
-    pair_law = chain.pair_law().flatten() if results[0]["pairs"] else None
     rows = []
     for steps in setting.config.sampling_steps:
-        counts = [r["tokens"][steps] for r in results]
-        interval = log_kl(counts, law)
-        pairs = pair_interval = None
-        if pair_law is not None:
-            pairs = [r["pairs"][steps] for r in results]
-            pair_interval = log_kl(pairs, pair_law)
+        samples = [r["samples"][steps] for r in results]
+        interval = log_kl(samples, law)
+        pair_interval = None
+        if _pairs(setting):
+            pairs = [pairs_of(x, len(law)) for x in samples]
+            pair_interval = log_kl(pairs, chain.pair_law().flatten())
         rows.append(
             {
                 "toy": setting.name,
@@ -218,12 +232,10 @@ def _rows(setting: ToySetting, book: str, results: List[Dict]) -> List[Dict]:
                 "log KL": interval.mean,
                 "low": interval.low,
                 "high": interval.high,
-                "of true samples": float(np.log(floor_of(law, int(counts[0].sum())))),
                 "log KL, pairs": pair_interval and pair_interval.mean,
                 "low, pairs": pair_interval and pair_interval.low,
                 "high, pairs": pair_interval and pair_interval.high,
-                "of true pairs": pairs
-                and float(np.log(floor_of(pair_law, int(pairs[0].sum())))),
+                **floors,
                 "cross-entropy": np.mean([r["cross_entropy"] for r in results]),
                 "accuracy": np.mean([r["accuracy"] for r in results]),
                 "training, s": np.mean([r["seconds"] for r in results]),
@@ -287,8 +299,9 @@ def run(work: Work) -> None:
     rows, criteria = [], []
     for setting in todo:
         own = []
+        floors = _floors(setting)
         for book in setting.codebooks:
-            own += _rows(setting, book, results[setting.name, book])
+            own += _rows(setting, book, results[setting.name, book], floors)
         rows += own
         criteria += _criteria(work, setting, own)
     number = "{:.2f}"
@@ -303,11 +316,12 @@ def run(work: Work) -> None:
     forms |= {"accuracy in training": "{:.4f}"}
     forms |= {"log KL": number, "log KL, pairs": number}
     write_table(work, "criteria", forms, criteria)
+    laws = {setting.name: _law(setting) for setting in todo}
     kept = {
         f"{name}/{book}": [
             {
-                str(s): float(plug_in_kl(c, _law(todo, name)))
-                for s, c in r["tokens"].items()
+                str(s): float(plug_in_kl(counts_of(x, len(laws[name])), laws[name]))
+                for s, x in r["samples"].items()
             }
             for r in trainings
         ]
@@ -318,6 +332,5 @@ def run(work: Work) -> None:
     shutil.rmtree(parts)
 
 
-def _law(todo: List[ToySetting], name: str) -> torch.Tensor:
-    setting = next(s for s in todo if s.name == name)
+def _law(setting: ToySetting) -> torch.Tensor:
     return TokenChain(setting.levels, setting.config.stay, setting.renamed).token_law()
