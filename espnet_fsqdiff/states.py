@@ -42,8 +42,10 @@ def weights_beside(config_file: Union[str, Path]) -> Path:
         config_file: Its config.yaml.
 
     Raises:
-        InputError: There is none, or by several criteria.
+        InputError: It or its weights are missing, or there are several of these.
     """
+    if not Path(config_file).is_file():
+        raise InputError(f"{config_file} is missing; train the model first")
     folder = Path(config_file).parent
     found = sorted(folder.glob("valid.*.ave.pth"))
     if len(found) != 1:

@@ -54,6 +54,8 @@ class Synthesizer(TextReader):
         InputError: If tokenizer or options do not belong to the model.
     """
 
+    _said_speed = False  # that a text cannot be spoken as fast as asked for
+
     def __init__(
         self,
         model: TextToToken,
@@ -93,7 +95,6 @@ class Synthesizer(TextReader):
         self.speed = speed
         self.seed = seed
         self.sampling = make_sampling(model.sampling_class, sampling)
-        self._said_speed = False
         if compile:
             model.compile_network()
 

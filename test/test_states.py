@@ -84,7 +84,10 @@ def test_weights_are_weights():
 
 def test_the_weights_beside_a_configuration(tmp_path):
     config = tmp_path / "config.yaml"
-    with pytest.raises(InputError, match="train the model first"):
+    with pytest.raises(InputError, match="config.yaml is missing; train the model"):
+        weights_beside(config)
+    config.touch()
+    with pytest.raises(InputError, match="valid.*.ave.pth: train the model first"):
         weights_beside(config)
     (tmp_path / "valid.mel_loss.ave_1best.pth").touch()
     (tmp_path / "valid.mel_loss.ave.pth").symlink_to("valid.mel_loss.ave_1best.pth")

@@ -1,6 +1,5 @@
 """How alike two voices are: the cosine of their speaker embeddings."""
 
-from argparse import Namespace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
@@ -38,17 +37,11 @@ class SpeakerModel:
         """
         if self._model is None:
             from espnet_fsqdiff.tasks.common import load_model
+            from espnet_fsqdiff.tasks.speaker import SpeakerBuilder
 
-            self._model, _ = load_model(self, self.train_config, self.model_file)
+            files = self.train_config, self.model_file
+            self._model, _ = load_model(SpeakerBuilder, *files)
         return self._model
-
-    @staticmethod
-    def build_model(args: Namespace) -> torch.nn.Module:
-        """Build what a configuration describes; no other file is read for it."""
-        from espnet2.tasks.spk import SpeakerTask
-
-        args.init = None
-        return SpeakerTask.build_model(args)
 
     @torch.no_grad()
     def embed(self, wave: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from espnet_fsqdiff.bin.score import main
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.scoring import recognizer_choices, similarity
 from espnet_fsqdiff.scoring.similarity import SpeakerModel, similarities
+from espnet_fsqdiff.tasks.speaker import SpeakerBuilder
 
 from .conftest import harmonic_tone
 from .test_recognizer import CountingRecognizer
@@ -44,7 +45,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("speakers")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     torch.manual_seed(0)
-    model = SpeakerModel.build_model(Namespace(**CONFIG))
+    model = SpeakerBuilder.build_model(Namespace(**CONFIG))
     torch.save(model.state_dict(), folder / "model.pth")
     return folder / "config.yaml", folder / "model.pth"
 

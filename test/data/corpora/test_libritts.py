@@ -136,11 +136,12 @@ def test_faults_of_the_pairs(recipe, corpus, librispeech, put, line, error):
         prepare(corpus, *options)
 
 
-def test_missing_list_or_subset(recipe, corpus, librispeech):
+def test_missing_list_or_subset(recipe, corpus, librispeech, put):
+    put(recipe / "pairs.tsv", "\n".join(LINES) + "\n")
     with pytest.raises(InputError, match="nowhere: no such list of pairs"):
         prepare(corpus, "--librispeech", str(librispeech), "--pairs", "nowhere")
     with pytest.raises(InputError, match="no test-clean of LibriSpeech"):
-        prepare(corpus, "--librispeech", str(recipe))
+        prepare(corpus, "--librispeech", str(recipe), "--pairs", "pairs.tsv")
 
 
 def test_the_published_list(tmp_path):
