@@ -69,6 +69,10 @@ class ArkReader:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the archive that is open."""
         self._last.close()
         self._name = None
 
@@ -88,7 +92,7 @@ class ArkReader:
         if not archive or not _DIGITS.fullmatch(offset):
             raise ValueError("no archive and offset")
         if archive != self._name:
-            self.__exit__()
+            self.close()
             self._file = self._last.enter_context(open(archive, "rb"))
             self._name = archive
         return _read_array(self._file, int(offset))

@@ -149,3 +149,12 @@ def is_full(path: Union[str, Path]) -> bool:
         folder = folder.parent
     room = os.statvfs(folder)
     return room.f_bavail * room.f_frsize < _FULL
+
+
+def stamp(source: Union[str, Path]) -> str:
+    """Size, time of change and name of a file: other contents, another stamp."""
+    try:
+        found = os.stat(source)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"0 0 {source}"  # reading it names the utterance
+    return f"{found.st_size} {found.st_mtime_ns} {source}"

@@ -10,13 +10,13 @@ stopped goes on; of a recording that has changed there is a new copy.
 import argparse
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.files import stamp
 
 MEL_OPTIONS = ("fs", "n_fft", "n_shift", "win_length", "n_mels", "fmin", "fmax")
 
@@ -84,10 +84,8 @@ def _settings(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def _source(path: str) -> str:
-    """Digest of a recording's path, size and time; what is missing is named later."""
-    there = os.stat(path) if os.path.isfile(path) else None
-    stat = None if there is None else (there.st_size, there.st_mtime_ns)
-    return hashlib.sha256(repr((path, stat)).encode()).hexdigest()[:32]
+    """Digest, of one word, of what tells a recording from another."""
+    return hashlib.sha256(stamp(path).encode()).hexdigest()[:32]
 
 
 def _start(output_dir: Path, settings: Dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from espnet_fsqdiff.bin.cli import cli
 from espnet_fsqdiff.data.audio import Notices, read_audio, resample
 from espnet_fsqdiff.data.datadir import DataDir, read_table, write_table
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.files import atomic_path
+from espnet_fsqdiff.files import atomic_path, stamp
 
 FORMATS = ("flac", "wav")
 
@@ -61,15 +61,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--audio_format", choices=FORMATS, default="flac")
     parser.add_argument("--nj", type=int, default=os.cpu_count(), help="processes")
     return parser
-
-
-def stamp(source: Path) -> str:
-    """What tells a recording from another of its name, and its name."""
-    try:
-        found = source.stat()
-    except FileNotFoundError:
-        return f"0 0 {source}"  # reading it names the utterance
-    return f"{found.st_size} {found.st_mtime_ns} {source}"
 
 
 def drop_outdated(jobs: List[Job], table: Path) -> None:

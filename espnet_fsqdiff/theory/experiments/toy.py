@@ -54,6 +54,11 @@ class ToySetting:
     renamed: bool
     codebooks: Tuple[str, ...]
 
+    @property
+    def chain(self) -> TokenChain:
+        """The law."""
+        return TokenChain(self.levels, self.config.stay, self.renamed)
+
 
 def settings(work: Work) -> List[ToySetting]:
     """All toys: single tokens as the paper may have had them, then sequences."""
@@ -107,9 +112,8 @@ def toy_codebook(name: str, levels: Tuple[int, ...], seed: int) -> Codebook:
 
 def train(setting: ToySetting, codebook: str, seed: int) -> Dict:
     """One training: sampled sequences (N, T) by steps, and how well it learned."""
-    chain = TokenChain(setting.levels, setting.config.stay, setting.renamed)
     book = toy_codebook(codebook, setting.levels, seed)
-    result = train_toy(chain, book, setting.config, seed)
+    result = train_toy(setting.chain, book, setting.config, seed)
     return {
         "samples": result.samples,
         "cross_entropy": result.cross_entropy,
@@ -193,9 +197,10 @@ def _write_exact(work: Work) -> None:
 
 def _floors(setting: ToySetting) -> Dict[str, Optional[float]]:
     """Log KL of as many true sequences as were sampled."""
-    chain = TokenChain(setting.levels, setting.config.stay, setting.renamed)
     config = setting.config
-    tokens, pairs = chain.floors(config.num_samples, config.frames, _pairs(setting))
+    tokens, pairs = setting.chain.floors(
+        config.num_samples, config.frames, _pairs(setting)
+    )
     return {
         "of true samples": float(np.log(tokens)),
         "of true pairs": None if pairs is None else float(np.log(pairs)),
@@ -213,7 +218,7 @@ def _rows(
     results: List[Dict],
     floors: Dict[str, Optional[float]],
 ) -> List[Dict]:
-    chain = TokenChain(setting.levels, setting.config.stay, setting.renamed)
+    chain = setting.chain
     law = chain.token_law()
     rows = []
     for steps in setting.config.sampling_steps:
@@ -316,7 +321,7 @@ def run(work: Work) -> None:
     forms |= {"accuracy in training": "{:.4f}"}
     forms |= {"log KL": number, "log KL, pairs": number}
     write_table(work, "criteria", forms, criteria)
-    laws = {setting.name: _law(setting) for setting in todo}
+    laws = {setting.name: setting.chain.token_law() for setting in todo}
     kept = {
         f"{name}/{book}": [
             {
@@ -330,7 +335,3 @@ def run(work: Work) -> None:
     with atomic_path(work.data("toy_kl_by_seed.json")) as path:
         path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     shutil.rmtree(parts)
-
-
-def _law(setting: ToySetting) -> torch.Tensor:
-    return TokenChain(setting.levels, setting.config.stay, setting.renamed).token_law()
