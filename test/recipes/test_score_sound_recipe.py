@@ -81,31 +81,41 @@ def test_chains_are_those_with_files(recipe):
     done, calls = run(recipe, "--sets", "kathleen")
     assert done.returncode == 0, done.stderr
     assert [call.split()[0] for call in calls] == [
-        "copy_synthesis", "copy_synthesis", "score_sound"
-    ]  # fmt: skip
+        *("copy_synthesis", "copy_synthesis", "copy_synthesis", "score_sound")
+    ]
     assert "--n_fft 1024 --n_shift 256" in calls[1]
+    assert "--fs 16000 --n_fft 1024 --win_length 400" in calls[2]
     assert "vocoder is left out: there is no exp/vocoder_train_vocoder" in done.stdout
     score = calls[-1]
     assert "--system griffin_lim=exp/sound/kathleen/griffin_lim " in score
-    assert score.count("--system") == 2 and score.endswith("--against griffin_lim")
+    assert score.count("--system") == 3 and score.endswith("--against griffin_lim")
 
 
 def test_all_chains(recipe):
     tuned = "vocoder_train_vocoder_train_vocoder_finetune_train_token2mel"
+    small = "vocoder_train_vocoder_small"
+    small_tuned = f"{small}_train_vocoder_small_finetune_train_tokenizer"
     add(
         recipe,
         *("tokenizer_train_tokenizer", "token2mel_train_token2mel"),
-        *("vocoder_train_vocoder", tuned),
+        *("vocoder_train_vocoder", tuned, small, small_tuned),
     )
     done, calls = run(recipe, "--sets", "kathleen", "--threads", "2")
     assert done.returncode == 0 and "left out" not in done.stdout, done.stderr
-    assert calls[-1].count("--system") == 8
+    assert calls[-1].count("--system") == 12
     copied = [c for c in calls if c.startswith("copy_synthesis")]
-    assert len(copied) == 4 and all("--num_threads 2" in c for c in copied)
-    assert "--vocoder_file exp/vocoder_train_vocoder/valid.mel_loss" in copied[2]
-    assert f"--vocoder_file exp/{tuned}/valid.mel_loss" in copied[3]
-    tokens, flow, vocoder, last = (c for c in calls if c.startswith("resynthesize"))
-    assert "token2mel" not in tokens and "--inference_config" not in tokens
+    assert len(copied) == 6 and all("--num_threads 2" in c for c in copied)
+    assert "--vocoder_file exp/vocoder_train_vocoder/valid.mel_loss" in copied[3]
+    assert f"--vocoder_file exp/{tuned}/valid.mel_loss" in copied[4]
+    assert f"--vocoder_file exp/{small}/valid.mel_loss" in copied[5]
+    made = [c for c in calls if c.startswith("resynthesize")]
+    *of_decoder, flow, vocoder, last = made
+    for call in of_decoder:
+        assert "token2mel" not in call and "--inference_config" not in call
+    assert len(of_decoder) == 3 and "--vocoder" not in of_decoder[0]
+    for call, directory in zip(of_decoder[1:], (small, small_tuned), strict=True):
+        assert "--vocoder trained" in call
+        assert f"--vocoder_file exp/{directory}/valid.mel_loss" in call
     assert "--token2mel_file exp/token2mel_train_token2mel/valid.loss" in flow
     assert "--vocoder" not in flow
     assert "--vocoder trained --vocoder_conf {}" in vocoder

@@ -22,6 +22,8 @@ token2mel_exp=       # by default EXPDIR/token2mel_train_token2mel
 token2mel_model=valid.loss.ave.pth
 vocoder_exp=         # by default EXPDIR/vocoder_train_vocoder
 tuned_exp=           # by default what --vocoder_finetune_config made of it for this mel
+small_exp=           # vocoder of the tokenizer's mels; by default EXPDIR/vocoder_train_vocoder_small
+small_tuned_exp=     # by default what --vocoder_finetune_config made of it for the tokenizer's mels
 vocoder_model=valid.mel_loss.ave.pth
 inference_config=conf/decode.yaml # token-to-wave options of the token chains
 threads=1            # of each chain, for the real-time factor
@@ -34,9 +36,13 @@ Usage: local/score_sound.sh [--option value ...], in the recipe's directory
 Chains, from the recording:
   griffin_lim       24 kHz mel (80 bins, n_fft 1920, hop 480) and Griffin-Lim
   griffin_lim_256   the same with n_fft 1024, hop 256
+  griffin_lim_16k   the tokenizer's 16 kHz mel (n_fft 1024, window 400, hop 160)
   vocoder           the trained vocoder on its mel
   vocoder_tuned     the one that was tuned to generated mels
+  vocoder_small     the small vocoder on the tokenizer's 16 kHz mel
   tokens            its tokens, the tokenizer's mel decoder, Griffin-Lim
+  tokens_small      its tokens, the tokenizer's mel decoder, the small vocoder
+  tokens_tuned      the same, tuned to these mels
   flow              its tokens, flow matching, Griffin-Lim
   flow_vocoder      its tokens, flow matching, the trained vocoder
   flow_tuned        its tokens, flow matching, the tuned one
@@ -66,10 +72,15 @@ tokenizer_exp=${tokenizer_exp:-${expdir}/tokenizer_train_tokenizer}
 token2mel_exp=${token2mel_exp:-${expdir}/token2mel_train_token2mel}
 vocoder_exp=${vocoder_exp:-${expdir}/vocoder_train_vocoder}
 tuned_exp=${tuned_exp:-${vocoder_exp}_train_vocoder_finetune_${token2mel_exp##*/token2mel_}}
+small_exp=${small_exp:-${expdir}/vocoder_train_vocoder_small}
+small_tuned_exp=${small_tuned_exp:-${small_exp}_train_vocoder_small_finetune_${tokenizer_exp##*/tokenizer_}}
 
-known="griffin_lim griffin_lim_256 vocoder vocoder_tuned tokens flow flow_vocoder flow_tuned"
+known="griffin_lim griffin_lim_256 griffin_lim_16k vocoder vocoder_tuned vocoder_small"
+known+=" tokens tokens_small tokens_tuned flow flow_vocoder flow_tuned"
 vocoder_of() { # <chain> : directory of its trained vocoder, if it has one
     case "$1" in
+        tokens_tuned) echo "${small_tuned_exp}" ;;
+        *_small) echo "${small_exp}" ;;
         *tuned) echo "${tuned_exp}" ;;
         *vocoder) echo "${vocoder_exp}" ;;
     esac
@@ -78,7 +89,7 @@ files_of() { # <chain> : what it needs
     local dir
     case "$1" in
         griffin_lim*) ;;
-        tokens | flow*)
+        tokens* | flow*)
             echo "${tokenizer_exp}/config.yaml ${tokenizer_exp}/${tokenizer_model}" ;;
     esac
     case "$1" in
@@ -158,6 +169,7 @@ copies() { # <chain> <set> : wav.scp and stats.json of a chain
     )
     case "$1" in
         griffin_lim_256) opts=(--n_fft 1024 --n_shift 256) ;;
+        griffin_lim_16k) opts=(--fs 16000 --n_fft 1024 --win_length 400 --n_shift 160) ;;
         flow*) opts+=(
             --token2mel_config "${token2mel_exp}/config.yaml"
             --token2mel_file "${token2mel_exp}/${token2mel_model}"
@@ -180,7 +192,7 @@ copies() { # <chain> <set> : wav.scp and stats.json of a chain
             extract "$2" --merge true
             # The options of the configuration's own vocoder are not for a trained one.
             [ -z "${vocoder}" ] || opts+=(--vocoder trained --vocoder_conf "{}")
-            [ "$1" = tokens ] || opts+=(--inference_config "${inference_config}")
+            [[ "$1" = tokens* ]] || opts+=(--inference_config "${inference_config}")
             ${python} -m espnet_fsqdiff.bin.resynthesize \
                 --train_config "${tokenizer_exp}/config.yaml" \
                 --model_file "${tokenizer_exp}/${tokenizer_model}" \
