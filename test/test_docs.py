@@ -1,6 +1,7 @@
 """What is written for readers: links lead somewhere, the README's Python lines run."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,27 @@ def test_the_core_of_the_readme_runs_as_it_is_printed():
         check=True,
     )
     assert said.stdout == "tensor([[   0, 3280, 6560]])\n"
+
+
+def test_a_recipe_of_ones_own_begins_as_the_readme_says(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("### Your own corpus")[1]
+    (line,) = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1].splitlines()
+    for name in ("kathleen", "TEMPLATE"):
+        shutil.copytree(
+            ROOT / "egs" / name,
+            tmp_path / "egs" / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("data", "dump", "exp"),
+        )
+    (tmp_path / "egs/kathleen/tts1/exp").mkdir()
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert not (tmp_path / "egs/mine/tts1/exp").exists()
+    said = subprocess.run(
+        ["egs/mine/tts1/run.sh", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Stages:" in said.stdout

@@ -168,6 +168,11 @@ class DataDir:
         path = Path(path)
         if not path.is_dir():
             raise InputError(f"{path}: no such data directory; run stage 1 (data)")
+        if (path / "segments").exists():
+            raise InputError(
+                f"{path}/segments: parts of recordings are not read; cut them, so that "
+                "wav.scp names a file for each utterance, and remove segments"
+            )
         names = ["wav.scp", "text", "utt2spk", "spk2utt"]
         wav, text, utt2spk, spk2utt = (read_table(path / n) for n in names)
         if not wav:

@@ -135,6 +135,12 @@ def test_missing_file_directory_and_encoding(good):
         DataDir.read(good)
 
 
+def test_segments_are_refused(good):
+    (good / "segments").write_text("u1 rec1 0.0 1.5\n")
+    with pytest.raises(InputError, match="segments: parts of recordings are not read"):
+        DataDir.read(good)
+
+
 def test_utterance_id_with_a_slash(good):
     with pytest.raises(InputError, match="a/b has a slash"):
         data = DataDir.read(good)

@@ -5,6 +5,7 @@
 
 set -euo pipefail
 
+cd "$(dirname "$0")"
 ./fsqdiff.sh \
     --fs 16000 \
     --max_wav_duration 30 \

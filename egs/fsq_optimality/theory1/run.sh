@@ -42,6 +42,7 @@ EOM
 )
 
 run_args=("$@")
+cd "$(dirname "$0")"
 . utils/parse_options.sh
 [ $# -eq 0 ] || die "unexpected argument $1; --help names the options"
 . ./path.sh

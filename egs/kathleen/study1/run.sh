@@ -6,6 +6,7 @@
 
 set -euo pipefail
 
+cd "$(dirname "$0")"
 ./study.sh \
     --tokenizer_tag train_tokenizer \
     --tokenizer_model valid.mel_loss.ave.pth \

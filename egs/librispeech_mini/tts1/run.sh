@@ -23,6 +23,7 @@ case "${preset}" in
         ;;
 esac
 
+cd "$(dirname "$0")"
 ./fsqdiff.sh \
     --expdir "exp/${preset}" \
     --fs 16000 \

@@ -6,6 +6,7 @@
 
 set -euo pipefail
 
+cd "$(dirname "$0")"
 ./study.sh \
     --tts1_opts "--preset demo" \
     --tts1_expdir exp/demo \

@@ -42,6 +42,7 @@ if [ "${domain}" != small ]; then
     opts=(--expdir "exp/${domain}_${preset}")
 fi
 
+cd "$(dirname "$0")"
 ./fsqdiff.sh \
     --datadir "data${part}" \
     --dumpdir "dump${part}" \

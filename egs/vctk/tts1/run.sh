@@ -4,6 +4,7 @@
 
 set -euo pipefail
 
+cd "$(dirname "$0")"
 ./fsqdiff.sh \
     --fs 16000 \
     --token_type phn \
