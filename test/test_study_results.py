@@ -215,10 +215,10 @@ def test_rvq_tokens_are_not_compared_by_accuracy(plan, expdir):
     assert measures == {"CER", "WER"}
 
 
-def codebook(name, cer):
+def codebook(name, cer, seeds=(1, 2, 3)):
     outcome = Outcome(Variant(name, steps=(8,)))
     generator = np.random.default_rng(0)
-    outcome.utterances = {(8, s): scores(cer, generator) for s in (1, 2, 3)}
+    outcome.utterances = {(8, s): scores(cer, generator) for s in seeds}
     return outcome
 
 
@@ -241,6 +241,44 @@ def test_criteria_are_counted_over_pairs_told_apart():
     sentences = why.reasons(books, theory)
     assert sentences[0].startswith("CER tells 2 of 3 pairs")
     assert why.reasons(books, {"a": {}})[0].startswith("No two codebooks")
+
+
+def test_pairs_trained_once_need_the_seeds_of_others():
+    once = [codebook("a", 0.1, (1,)), codebook("b", 0.2, (1,))]
+    theory = {"a": {"D(E)": 1.0}, "b": {"D(E)": 2.0}}
+    # Over utterances alone they would be told apart.
+    (pair,) = why.compared_pairs(once, theory)
+    assert pair.difference.over == "utterances" and pair.difference.low > 0
+    assert why.reasons(once, theory)[0].startswith("CER tells 0 of 1 pairs")
+    named = {"fsq": once[0], "perturbed": once[1]}
+    found = verdicts.ordering_verdicts(named, [CER])[0]
+    assert found.verdict == verdicts.OPEN and found.difference.over == "utterances"
+    # Of others, with theory or without, the spread over seeds is known.
+    narrow, wide = codebook("c", 0.4), codebook("d", 0.4, (1, 2))
+    wide.utterances[8, 3] = scores(0.9, np.random.default_rng(0))
+    for other, verdict in ((narrow, verdicts.HELD), (wide, verdicts.OPEN)):
+        (pair,) = why.compared_pairs([*once, other], theory)
+        assert pair.difference.over == "seeds and utterances"
+        assert verdicts.decide(pair.difference) == verdict
+        found = verdicts.ordering_verdicts({**named, "c": other}, [CER])[0]
+        assert found.difference == pair.difference
+
+
+def test_a_property_within_its_error_says_nothing():
+    books = [codebook("a", 0.1), codebook("b", 0.5)]
+    theory = {
+        "a": {"A(1)": 0.5, "s.e. of A(1)": 0.03, "near / random": 0.995},
+        "b": {"A(1)": 0.6, "s.e. of A(1)": 0.04, "near / random": 1.059},
+    }
+    theory["a"]["s.e. of it"], theory["b"]["s.e. of it"] = 0.028, 0.030
+    pairs = why.compared_pairs(books, theory)
+    accuracy, mel = why.CRITERIA[1], why.CRITERIA[3]
+    for criterion in (accuracy, mel):
+        assert why.agreement(criterion, pairs, theory).silent_pairs == ["a/b"]
+    # 0.1 is more than twice hypot(0.03, 0.039), and 0.064 than hypot(0.028, 0.015).
+    theory["b"].update({"s.e. of A(1)": 0.039, "s.e. of it": 0.015})
+    assert why.agreement(accuracy, pairs, theory).wrong == 1
+    assert why.agreement(mel, pairs, theory).right == 1
 
 
 def test_training_figures_of_a_checkpoint():

@@ -69,6 +69,18 @@ class Counts:
         return np.sqrt(ratio) if self.root else ratio
 
 
+class SeedVariance(NamedTuple):
+    """How much a figure varies from one training to the next.
+
+    Attributes:
+        variance: Of a figure of one training, in its unit squared.
+        degrees: Of freedom with which it is known.
+    """
+
+    variance: float
+    degrees: float
+
+
 class Interval(NamedTuple):
     """A figure and where it lies.
 
@@ -101,6 +113,7 @@ def contrast(
     seed: int = 0,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
+    spread: Optional[SeedVariance] = None,
 ) -> Interval:
     """Interval of a sum of figures, each times a number.
 
@@ -126,7 +139,8 @@ def contrast(
 
     A system that was trained once shows no variance over seeds; it is taken to vary
     as much as those beside it in the contrast, on average. If all were trained
-    once, utterances alone are resampled.
+    once, each is taken to vary by `spread`; without it utterances alone are
+    resampled.
 
     Args:
         terms: Factor and counts of each figure; all over the same U utterances,
@@ -134,6 +148,7 @@ def contrast(
         seed: Of the resampling.
         level: Share of intervals that should hold the true value.
         resamples: Draws for each part.
+        spread: Of other systems that were trained several times.
 
     Raises:
         ValueError: If there is no term, or they have different numbers of utterances.
@@ -146,15 +161,21 @@ def contrast(
     if len(columns) > 1:
         raise ValueError(f"figures over {sorted(columns)} utterances in one contrast")
     estimate = sum(factor * c.figure() for factor, c in terms)
+    trained_once = all(len(c.seeds) < 2 for _, c in terms)
     parts = {
-        "seeds": _seed_part(terms, resamples, seed),
+        "seeds": (
+            _borrowed_part(terms, spread)
+            if trained_once
+            else _seed_part(terms, resamples, seed)
+        ),
         "utterances": _utterance_part(terms, resamples, seed),
     }
     known = {name: part for name, part in parts.items() if part is not None}
     if not known:
         return Interval(estimate, estimate, estimate, "nothing")
     variance = sum(v for v, _ in known.values())
-    if len(known) == 2:
+    # The cells of one training are its utterances, which would be taken off whole.
+    if len(known) == 2 and not trained_once:
         variance -= _cell_variance(terms, resamples, seed)
         variance = max(variance, *(v for v, _ in known.values()))
     over = " and ".join(known)
@@ -164,6 +185,25 @@ def contrast(
     degrees = min(variance**2 / freedom, 1e6) if freedom > 0 else 1e6
     reach = float(t.ppf(0.5 + level / 2, degrees)) * math.sqrt(variance)
     return Interval(estimate, estimate - reach, estimate + reach, over)
+
+
+def pooled_seed_variance(systems: Sequence[Counts]) -> Optional[SeedVariance]:
+    """Variance of one training, over all systems that were trained several times.
+
+    Args:
+        systems: Counts of the same figure, each of any number of trainings.
+
+    Returns:
+        Their variances over seeds, averaged by their degrees of freedom; None if
+        each was trained once.
+    """
+    squares, degrees = 0.0, 0
+    for counts in systems:
+        number, utterances = counts.numerator.shape
+        each = counts.resampled(np.eye(number), np.ones((number, utterances)))
+        squares += float(np.sum((each - each.mean()) ** 2))
+        degrees += number - 1
+    return SeedVariance(squares / degrees, degrees) if degrees else None
 
 
 @lru_cache(maxsize=8)
@@ -186,8 +226,16 @@ def _groups(terms: Sequence[Tuple[float, Counts]]) -> List[List[int]]:
     return list(found.values())
 
 
-def _seed_part(terms, resamples, seed) -> Optional[Tuple[float, float]]:
-    """Variance over seeds and its degrees of freedom; None if all have one seed."""
+def _borrowed_part(terms, spread) -> Optional[Tuple[float, float]]:
+    """Variance and degrees of freedom of systems trained once; None if not known."""
+    if spread is None:
+        return None
+    weight = sum(factor**2 for factor, _ in terms)
+    return weight * spread.variance, spread.degrees
+
+
+def _seed_part(terms, resamples, seed) -> Tuple[float, float]:
+    """Variance over seeds and its degrees of freedom; one system has two or more."""
     groups = _groups(terms)
     weights = [sum(terms[i][0] ** 2 for i in group) for group in groups]
     numbers = [len(terms[group[0]][1].seeds) for group in groups]
@@ -206,8 +254,6 @@ def _seed_part(terms, resamples, seed) -> Optional[Tuple[float, float]]:
         )
         variances.append(float(np.nanvar(total)))
     known = [(v, n, w) for v, n, w in zip(variances, numbers, weights) if v is not None]
-    if not known:
-        return None
     # Of one training and a factor of 1, to stand in for what is trained once.
     each = sum(v * n / w for v, n, w in known if w) / len(known)
     single = sum(w for v, w in zip(variances, weights) if v is None)

@@ -3,12 +3,27 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
 from espnet_fsqdiff.errors import InputError
-from espnet_fsqdiff.scoring.bootstrap import Counts
+from espnet_fsqdiff.scoring.bootstrap import (
+    Counts,
+    SeedVariance,
+    pooled_seed_variance,
+)
 from espnet_fsqdiff.study.measure import RESULT, UtteranceScores, read_scores
 from espnet_fsqdiff.study.plan import Run, Variant, runs_of
 
@@ -122,6 +137,18 @@ class Outcome:
         seeds = tuple(sorted(values))
         column = np.array([[values[s]] for s in seeds], dtype=float)
         return Counts(column, np.ones_like(column), seeds)
+
+
+def seed_variance(
+    outcomes: Iterable[Outcome], measure: Measure, steps: Optional[int]
+) -> Optional[SeedVariance]:
+    """Spread of a measure over seeds at `steps`, pooled over the variants.
+
+    Returns:
+        None if no variant was trained twice or more.
+    """
+    counts = [outcome.counts(measure, steps) for outcome in outcomes]
+    return pooled_seed_variance([c for c in counts if c is not None])
 
 
 def make_counts(

@@ -10,19 +10,23 @@ from espnet_fsqdiff.scoring.page import PAGE
 from espnet_fsqdiff.study import figures, tables
 from espnet_fsqdiff.study.collect import Outcome
 from espnet_fsqdiff.study.verdicts import Verdict, headline, verdicts
-from espnet_fsqdiff.study.why import reasons
+from espnet_fsqdiff.study.why import SAME, SAME_ERRORS, reasons
 
 METHOD = (
     "Intervals are of 95 %: bootstrap over trainings and over utterances, clustered "
     "both ways, with Student's t for the few trainings; differences are paired by "
     "utterance, and by seed where both have the same. A variant trained once is taken "
-    "to vary as much as the one it is compared with; its own figures are over "
+    "to vary as much as the one it is compared with, and two that were both trained "
+    "once as much as those trained more often, by the same measure at the same steps; "
+    "if there are none, the two are not told apart. Its own figures are over "
     "utterances alone. A verdict needs an interval that leaves out 0; none is "
     "corrected for there being many."
 )
 EXPECTED = (
     "What the theory expects: more D(E), A(E, r) and path KL are better; near sounds "
-    "at near latents are better. Pairs are counted that CER tells apart."
+    "at near latents are better. Pairs are counted that CER tells apart. A property "
+    f"says nothing of two codebooks in which it is within {100 * SAME:g} % or "
+    f"{SAME_ERRORS:g} standard errors of their difference."
 )
 
 Section = Tuple[str, str, List[tables.Table], List[str]]

@@ -5,8 +5,19 @@ Every sentence is chosen and filled in by the figures; none is fixed beforehand.
 
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from espnet_fsqdiff.scoring.bootstrap import Counts, Interval, contrast
-from espnet_fsqdiff.study.collect import MEASURES, RTF, Measure, Outcome
+from espnet_fsqdiff.scoring.bootstrap import (
+    Counts,
+    Interval,
+    SeedVariance,
+    contrast,
+)
+from espnet_fsqdiff.study.collect import (
+    MEASURES,
+    RTF,
+    Measure,
+    Outcome,
+    seed_variance,
+)
 
 HELD = "held"
 REVERSED = "did not hold"
@@ -46,9 +57,10 @@ class Verdict(NamedTuple):
 def decide(difference: Interval) -> str:
     """Whether a difference is above 0, below 0, or neither for sure.
 
-    An interval that touches 0 decides nothing, nor does a figure without one.
+    An interval that touches 0 decides nothing, nor does one over utterances alone:
+    another training might turn it round.
     """
-    if not difference.is_known:
+    if "seeds" not in difference.over:
         return OPEN
     if difference.low > 0:
         return HELD
@@ -73,12 +85,22 @@ def better(
     steps: Optional[int],
     good: Optional[Counts],
     bad: Optional[Counts],
+    spread: Optional[SeedVariance] = None,
 ) -> Verdict:
-    """Whether `good` is better than `bad` in a measure."""
+    """Whether `good` is better than `bad` in a measure.
+
+    Args:
+        claim: In words.
+        measure: Of both.
+        steps: At which both are known.
+        good: Counts of the one that the claim calls better; None if there are none.
+        bad: Those of the other.
+        spread: Over seeds, for two that were trained once.
+    """
     if good is None or bad is None:
         return Verdict(claim, measure.label, steps, UNKNOWN, None, "No figures.")
     sign = 1.0 if measure.low_is_good else -1.0
-    found = contrast([(sign, bad), (-sign, good)])
+    found = contrast([(sign, bad), (-sign, good)], spread=spread)
     evidence = (
         f"{_written(measure, good)} against {_written(measure, bad)}; "
         f"{_difference(measure.form, found)}."
@@ -138,7 +160,8 @@ def ordering_verdicts(
                 if measure is ACCURACY and (bad == "rvq" or None in counts):
                     # Other tokens: right ones cannot be compared.
                     continue
-                found.append(better(claim, measure, n, *counts))
+                spread = seed_variance(outcomes.values(), measure, n)
+                found.append(better(claim, measure, n, *counts, spread))
     return found
 
 
@@ -177,7 +200,8 @@ def model_verdicts(outcomes: Named) -> List[Verdict]:
     for n in shared_steps(outcomes, "fsq", "lm"):
         claim = "Diffusion faster than the language model"
         speeds = [_at(outcome, RTF, n) for outcome in (fsq, lm)]
-        found.append(better(claim, RTF, n, *speeds))
+        spread = seed_variance(outcomes.values(), RTF, n)
+        found.append(better(claim, RTF, n, *speeds, spread))
     sizes = [o.training_counts("parameters") for o in (fsq, lm)]
     if None not in sizes:
         small, large = (int(c.figure()) for c in sizes)
@@ -193,18 +217,19 @@ def model_verdicts(outcomes: Named) -> List[Verdict]:
                 f"{large / small:.2f} times.",
             )
         )
-    found += _serious(fsq, lm)
-    return found
+    return found + _serious(outcomes)
 
 
-def _serious(fsq: Outcome, lm: Outcome) -> List[Verdict]:
+def _serious(outcomes: Named) -> List[Verdict]:
     """Whether the language model's CER is within 1.5 times the diffusion model's."""
+    fsq, lm = outcomes["fsq"], outcomes["lm"]
     most = [n for n in fsq.steps if n]
     counts = fsq.counts(CER, most[-1]) if most else None
     theirs = lm.counts(CER, None)
     if counts is None or theirs is None:
         return []
-    found = contrast([(SERIOUS, counts), (-1.0, theirs)])
+    spread = seed_variance(outcomes.values(), CER, most[-1])
+    found = contrast([(SERIOUS, counts), (-1.0, theirs)], spread=spread)
     ratio = theirs.figure() / counts.figure() if counts.figure() > 0 else float("inf")
     return [
         Verdict(

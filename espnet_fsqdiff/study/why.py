@@ -2,17 +2,20 @@
 
 import csv
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.scoring.bootstrap import Interval, contrast
-from espnet_fsqdiff.study.collect import Outcome
+from espnet_fsqdiff.study.collect import Outcome, seed_variance
 from espnet_fsqdiff.study.verdicts import CER, HELD, OPEN, decide
 
-# Two values of a property closer than this share count as the same.
+# Two values of a property closer than this share count as the same, and so do those
+# closer than this many standard errors of their difference.
 SAME = 0.02
+SAME_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,25 @@ class Criterion:
         key: Its column in the table of `codebook_report`.
         label: Its name for a reader.
         high_is_good: What the theory, or reason, expects.
+        error: Column of its standard error; empty if it is exact.
     """
 
     key: str
     label: str
     high_is_good: bool = True
+    error: str = ""
 
 
 CRITERIA = (
     Criterion("D(E)", "D(E)"),
-    Criterion("A(1)", "A(E, 1)"),
+    Criterion("A(1)", "A(E, 1)", error="s.e. of A(1)"),
     Criterion("KL to t=0.1, nats", "path KL to the nearest, nats"),
-    Criterion("near / random", "mel distance of latent neighbours / random", False),
+    Criterion(
+        "near / random",
+        "mel distance of latent neighbours / random",
+        False,
+        "s.e. of it",
+    ),
 )
 
 
@@ -118,7 +128,8 @@ def compared_pairs(
         if not steps or a.variant.tokens != b.variant.tokens:
             continue
         counts = [o.counts(CER, steps[-1]) for o in (a, b)]
-        found = contrast([(1.0, counts[1]), (-1.0, counts[0])])
+        spread = seed_variance(outcomes, CER, steps[-1])
+        found = contrast([(1.0, counts[1]), (-1.0, counts[0])], spread=spread)
         pairs.append(PairOutcome(a.variant.name, b.variant.name, found))
     return pairs
 
@@ -149,7 +160,11 @@ def _first_is_better(
     criterion: Criterion, first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> Optional[bool]:
     a, b = first.get(criterion.key), second.get(criterion.key)
-    if a is None or b is None or abs(a - b) <= SAME * max(abs(a), abs(b)):
+    if a is None or b is None:
+        return None
+    # A table that was made elsewhere may have no errors.
+    error = math.hypot(*(row.get(criterion.error, 0.0) for row in (first, second)))
+    if abs(a - b) <= max(SAME * max(abs(a), abs(b)), SAME_ERRORS * error):
         return None
     return (a > b) == criterion.high_is_good
 

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from espnet_fsqdiff.scoring.bootstrap import Counts, contrast, interval
+from espnet_fsqdiff.scoring.bootstrap import (
+    Counts,
+    contrast,
+    interval,
+    pooled_seed_variance,
+)
 
 
 def counts(values, seeds=None, root=False):
@@ -117,6 +122,45 @@ def test_one_training_varies_as_those_beside_it():
 def test_one_training_each_leaves_the_utterances():
     one, other = counts([[1.0, 2.0, 3.0]], (1,)), counts([[1.0, 1.0, 2.0]], (5,))
     assert contrast([(1.0, one), (-1.0, other)]).over == "utterances"
+
+
+def test_spread_over_seeds_is_pooled_with_its_degrees_of_freedom():
+    # Variances of the figures over seeds: 2 (1 degree of freedom) and 9 (2).
+    two = counts([[0.0, 2.0], [2.0, 4.0]])
+    three = counts([[3.0, 3.0], [6.0, 6.0], [9.0, 9.0]])
+    found = pooled_seed_variance([two, counts([[5.0, 7.0]]), three])
+    assert found == pytest.approx((20 / 3, 3))
+    assert pooled_seed_variance([counts([[5.0, 7.0]])]) is None
+
+
+@pytest.mark.parametrize(
+    "of_seed, of_both, most", [(0.3, 0.1, 0.99), (0.05, 0.3, 1.0), (0.0, 1.0, 1.0)]
+)
+def test_two_trained_once_vary_as_others_do(of_seed, of_both, most):
+    generator = np.random.default_rng(7)
+    trials, held = 200, 0
+    for trial in range(trials):
+        ones = [drawn(generator, 1, 30, of_seed, 0.1, of_both) for _ in range(2)]
+        others = [drawn(generator, 3, 30, of_seed, 0.1, of_both) for _ in range(4)]
+        found = contrast(
+            # The same name of a seed makes them no pair: codebooks differ.
+            [(1.0, counts(ones[0])), (-1.0, counts(ones[1]))],
+            seed=trial,
+            resamples=300,
+            spread=pooled_seed_variance([counts(x) for x in others]),
+        )
+        held += found.low <= 0 <= found.high
+    assert found.over == "seeds and utterances"
+    assert 0.90 <= held / trials <= most
+
+
+def test_spread_of_others_is_for_those_trained_once_alone():
+    generator = np.random.default_rng(8)
+    many = counts(drawn(generator, 3, 30, 0.1, 0.1, 0.1))
+    one = counts(drawn(generator, 1, 30, 0.1, 0.1, 0.1), (9,))
+    wide = pooled_seed_variance([counts([[0.0], [9.0]])])
+    for terms in ([(1.0, many)], [(1.0, many), (-1.0, one)]):
+        assert contrast(terms, spread=wide) == contrast(terms)
 
 
 def test_what_does_not_fit_is_refused():
