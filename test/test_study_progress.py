@@ -6,6 +6,7 @@ import pytest
 
 from espnet_fsqdiff.bin import study as command
 from espnet_fsqdiff.errors import InputError
+from espnet_fsqdiff.shards import digest_file
 from espnet_fsqdiff.study import measure, progress
 from espnet_fsqdiff.study.plan import read_plan, runs_of
 
@@ -32,9 +33,12 @@ def study(tmp_path):
     directory = tmp_path / "exp" / run.directory
     directory.mkdir(parents=True)
     (directory / progress.MODEL).touch()
-    progress.finish_training(run, tmp_path / "exp", {"updates": 4})
+    (tmp_path / "train.yaml").write_text("head: joint\n")
+    digest = digest_file(tmp_path / "train.yaml")
+    progress.finish_training(run, tmp_path / "exp", {"updates": 4}, digest)
     cmd = ["syntheses", "--plan", tmp_path / "variants.yaml"]
     cmd += ["--expdir", tmp_path / "exp", "--test_set", tmp_path / "test_set"]
+    cmd += ["--train_config", tmp_path / "train.yaml", "--lm_config", "none"]
     # There is no language model in the plan, so none is configured.
     cmd += ["--decode_config", tmp_path / "decode.yaml", "--lm_decode_config", "none"]
     return lambda: command.main([str(x) for x in cmd])
@@ -112,7 +116,34 @@ def test_scores_of_something_else_are_none(study, tmp_path, what):
     assert measure.is_scored(directory, test_set)
 
 
-def test_a_missing_configuration_is_named(study, tmp_path):
-    (tmp_path / "decode.yaml").unlink()
-    with pytest.raises(InputError, match="decode.yaml: no such file"):
+@pytest.mark.parametrize("name", ["decode.yaml", "train.yaml"])
+def test_a_missing_configuration_is_named(study, tmp_path, name):
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: no such file"):
         study()
+
+
+def test_a_training_of_another_configuration_is_refused(study, tmp_path, capsys):
+    def trainings(config):
+        command.main(
+            ["trainings", "--plan", str(tmp_path / "variants.yaml")]
+            + ["--expdir", str(tmp_path / "exp"), "--train_config", str(config)]
+            + ["--lm_config", "none"]
+        )
+
+    # Its content counts, not its name.
+    (tmp_path / "same.yaml").write_bytes((tmp_path / "train.yaml").read_bytes())
+    trainings(tmp_path / "same.yaml")
+    assert capsys.readouterr().out == ""
+    (tmp_path / "train.yaml").write_text("head: factorized\n")
+    message = "cdcd_fsq_seed1 was trained with another configuration than .*train.yaml"
+    for part in (study, lambda: trainings(tmp_path / "train.yaml")):
+        with pytest.raises(InputError, match=message):
+            part()
+    # Of a study begun before there were digests.
+    path = tmp_path / "exp/cdcd_fsq_seed1/training.json"
+    figures = json.loads(path.read_text())
+    del figures["config"]
+    path.write_text(json.dumps(figures))
+    trainings(tmp_path / "train.yaml")
+    study()

@@ -1,5 +1,6 @@
 """The shell of a study: help, links to the sister recipe, missing inputs."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -206,6 +207,8 @@ def test_all_stages_stopped_and_resumed(recipe):
         "a 1 2\nb 3\nc 4\n",
     )
     touch(recipe / "exp/cdcd_fsq_seed1/training.json")
+    touch(recipe / "conf/train_cdcd.yaml", "head: joint\n")
+    touch(recipe / "conf/train_lm.yaml")
     run = "./study.sh --python ./python --nj 2"
     for name, place, stage in (
         ("stop_at", "dealt_seed1", "3 (training)"),
@@ -231,11 +234,15 @@ def test_all_stages_stopped_and_resumed(recipe):
     assert sum("--num_steps 5" in line for line in spoken) == 1
     assert len(calls(recipe, "espnet_fsqdiff.bin.resynthesize")) == 1
     assert (recipe / "exp/reference/fsq/tokens.txt").read_text() == "b 3\n"
+    finished = calls(recipe, "espnet_fsqdiff.bin.study finish")
+    digest = hashlib.sha256(b"head: joint\n").hexdigest()
+    assert sum(f"--config_digest {digest} " in line for line in finished) == 2
     assert len(calls(recipe, "espnet_fsqdiff.bin.codebook_report")) == 1
     (report,) = calls(recipe, "espnet_fsqdiff.bin.study report")
     assert "--reference resynthesis_fsq=exp/reference/fsq" in report
     for part in ("syntheses", "score"):
         assert (
+            "--train_config conf/train_cdcd.yaml --lm_config conf/train_lm.yaml "
             "--test_set exp/test_set --decode_config conf/decode.yaml "
             "--lm_decode_config conf/decode_lm.yaml"
         ) in calls(recipe, f"espnet_fsqdiff.bin.study {part}")[0]
@@ -250,6 +257,34 @@ def test_all_stages_stopped_and_resumed(recipe):
         assert scores.exists() == (times == 1)
     assert (recipe / "exp/reference/fsq/tokens.txt").read_text() == "b 5\n"
     assert not (recipe / "exp/reference/fsq/tokens.new.txt").exists()
+
+
+def test_theory_is_made_anew_of_other_inputs(recipe):
+    (recipe / "python").write_text(FAKE_PYTHON)
+    (recipe / "python").chmod(0o755)
+    model = recipe / "exp/cdcd_fsq_seed1/valid.loss.ave.pth"
+    tokens = recipe / "dump/tokens/train_tokenizer/valid/tokens.txt"
+    touch(recipe / "exp/cdcd_fsq_seed1/training.json")
+    options = ""
+
+    def times_made():
+        run = "./study.sh --python ./python --stage 6 --stop_stage 6"
+        done = bash(f"{run} {options}", recipe)
+        assert done.returncode == 0, done.stderr
+        return len(calls(recipe, "espnet_fsqdiff.bin.codebook_report"))
+
+    # Of a study begun before there were digests.
+    touch(recipe / "exp/theory/fsq.csv")
+    touch(recipe / "calls.txt")
+    assert times_made() == 0
+    (recipe / "exp/theory/fsq.csv").unlink()
+    assert [times_made(), times_made()] == [1, 1]
+    touch(model, "weights")
+    assert [times_made(), times_made()] == [2, 2]
+    touch(tokens, "a 1 2\n")
+    assert [times_made(), times_made()] == [3, 3]
+    options = "--theory_opts '--num_samples 5'"
+    assert [times_made(), times_made()] == [4, 4]
 
 
 class Deaf(AbsRecognizer):

@@ -3,7 +3,6 @@
 import csv
 import datetime
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -312,6 +311,10 @@ def test_training_figures_of_a_checkpoint():
         training_figures({"reporter": {"stats": {}}, "optimizers": []})
 
 
+# No training here has a digest of its configuration, so none is read.
+CONFIGS = ["--train_config", "none", "--lm_config", "none"]
+
+
 def options(plan, expdir, *more):
     return ["--plan", str(plan), "--expdir", str(expdir), *more]
 
@@ -323,18 +326,25 @@ def make_inputs(expdir):
     (expdir / "decode.yaml").write_text("temperature: 1\n")
     config = str(expdir / "decode.yaml")
     test_set = ["--test_set", str(expdir / "test_set")]
-    return [*test_set, "--decode_config", config, "--lm_decode_config", config]
+    return [
+        *CONFIGS,
+        *test_set,
+        "--decode_config",
+        config,
+        "--lm_decode_config",
+        config,
+    ]
 
 
 def test_nothing_is_done_twice(plan, expdir, capsys):
-    command.main(["trainings", *options(plan, expdir)])
+    command.main(["trainings", *CONFIGS, *options(plan, expdir)])
     assert capsys.readouterr().out == ""
     spoken = make_inputs(expdir)
     command.main(["syntheses", *options(plan, expdir, "--steps", "5 8", *spoken)])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 12 and all("--num_steps 8" in line for line in lines)
     (expdir / "cdcd_rvq_seed3/training.json").unlink()
-    command.main(["trainings", *options(plan, expdir, "--rvq_file", "r.pth")])
+    command.main(["trainings", *CONFIGS, *options(plan, expdir, "--rvq_file", "r")])
     fields = capsys.readouterr().out.rstrip("\n").split("|")
     assert fields[:5] == ["cdcd_rvq_seed3", "rvq", "rvq_seed3", "cdcd", "rvq"]
     assert fields[5] == "true"
@@ -346,7 +356,7 @@ def test_nothing_is_done_twice(plan, expdir, capsys):
 def test_another_plan_is_noticed(plan, expdir):
     plan.write_text(PLAN.replace("--codebook permuted", "--codebook random"))
     with pytest.raises(InputError, match="permuted_seed1 was trained with"):
-        command.main(["trainings", *options(plan, expdir)])
+        command.main(["trainings", *CONFIGS, *options(plan, expdir)])
 
 
 def test_finished_means_the_model_and_all_updates(plan, tmp_path):
@@ -355,17 +365,19 @@ def test_finished_means_the_model_and_all_updates(plan, tmp_path):
     directory.mkdir()
     figures = {"updates": 4, "valid": {"loss": 1.0}}
     with pytest.raises(InputError, match="valid.loss.ave.pth is missing"):
-        progress.finish_training(run, tmp_path, figures)
+        progress.finish_training(run, tmp_path, figures, "d")
     (directory / "valid.loss.ave.pth").touch()
     with pytest.raises(InputError, match="3 updates instead of 4"):
-        progress.finish_training(run, tmp_path, {**figures, "updates": 3})
-    progress.finish_training(run, tmp_path, figures)
-    assert run not in progress.pending_trainings(read_plan(plan), tmp_path)
+        progress.finish_training(run, tmp_path, {**figures, "updates": 3}, "d")
+    progress.finish_training(run, tmp_path, figures, "d")
+    assert json.loads((directory / "training.json").read_text())["config"] == "d"
 
 
 def test_unscored_directories(plan, expdir):
-    _, text, _, config, _, _ = make_inputs(expdir)
-    inputs = progress.SynthesisInputs(Path(text), {"cdcd": config, "lm": config})
+    make_inputs(expdir)
+    config = expdir / "decode.yaml"
+    configs = {"cdcd": config, "lm": config}
+    inputs = progress.SynthesisInputs(expdir / "test_set", configs, configs)
     assert progress.unscored(read_plan(plan), expdir, inputs) == {}
     (expdir / "lm_lm_seed1/sampled/utterances.csv").unlink()
     ((run, paths),) = progress.unscored(read_plan(plan), expdir, inputs).items()
@@ -457,7 +469,7 @@ def test_set_of_fewer_utterances(tmp_path):
 )
 def test_faulty_options(plan, expdir, more, message):
     with pytest.raises(InputError, match=message):
-        command.main(["trainings", *options(plan, expdir, *more)])
+        command.main(["trainings", *CONFIGS, *options(plan, expdir, *more)])
 
 
 def test_contrast_needs_the_same_utterances(plan, expdir):

@@ -38,13 +38,20 @@ def get_parser() -> argparse.ArgumentParser:
     planned.add_argument("--steps", default="", help="these instead of the plan's")
     planned.add_argument("--quick", choices=["true", "false"], default="false")
 
-    part = parts.add_parser("trainings", parents=[planned])
+    trained = argparse.ArgumentParser(add_help=False)
+    trained.add_argument("--train_config", type=Path, required=True)
+    trained.add_argument("--lm_config", type=Path, required=True)
+
+    part = parts.add_parser("trainings", parents=[planned, trained])
     part.add_argument("--fsq_file", default="", help="weights of the tokenizer")
     part.add_argument("--rvq_file", default="", help="weights of the RVQ tokenizer")
     part.add_argument("--all", action="store_true", help="finished ones too")
 
     part = parts.add_parser("finish", parents=[planned])
     part.add_argument("--directory", required=True, help="name of the training")
+    part.add_argument(
+        "--config_digest", required=True, help="SHA-256 of its configuration"
+    )
     part.add_argument("--keep_checkpoints", choices=["true", "false"], default="false")
 
     part = parts.add_parser("test_set")
@@ -57,9 +64,9 @@ def get_parser() -> argparse.ArgumentParser:
     spoken.add_argument("--decode_config", type=Path, required=True)
     spoken.add_argument("--lm_decode_config", type=Path, required=True)
 
-    parts.add_parser("syntheses", parents=[planned, spoken])
+    parts.add_parser("syntheses", parents=[planned, trained, spoken])
 
-    part = parts.add_parser("score", parents=[planned, spoken])
+    part = parts.add_parser("score", parents=[planned, trained, spoken])
     _add_references(part)
     part.add_argument("--recognizer", default="pocketsphinx")
     part.add_argument("--nj", type=int, default=1, help="number of processes")
@@ -114,12 +121,20 @@ def list_trainings(args: argparse.Namespace) -> None:
 
     variants = planned_variants(args)
     files = {"fsq": args.fsq_file, "rvq": args.rvq_file}
-    runs = runs_of(variants) if args.all else pending_trainings(variants, args.expdir)
+    if args.all:
+        runs = runs_of(variants)
+    else:
+        runs = pending_trainings(variants, args.expdir, train_configs(args))
     for run in runs:
         v = run.variant
         theory = str(v.theory and v.decoder == "cdcd").lower()
         options = run.train_args(files[v.tokens])
         _print(run.directory, v.name, run.tag, v.decoder, v.tokens, theory, options)
+
+
+def train_configs(args: argparse.Namespace) -> Dict[str, Path]:
+    """By decoder, the configuration of its training."""
+    return {"cdcd": args.train_config, "lm": args.lm_config}
 
 
 def finish(args: argparse.Namespace) -> None:
@@ -133,7 +148,8 @@ def finish(args: argparse.Namespace) -> None:
     states = read_checkpoint(directory / CHECKPOINT)
     if states is None:
         raise InputError(f"{directory}/{CHECKPOINT}: none to read; train again")
-    finish_training(run, args.expdir, training_figures(states))
+    figures = training_figures(states)
+    finish_training(run, args.expdir, figures, args.config_digest)
     if args.keep_checkpoints == "false":
         for name in (CHECKPOINT, PREVIOUS):
             (directory / name).unlink(missing_ok=True)
@@ -163,7 +179,7 @@ def synthesis_inputs(args: argparse.Namespace) -> "SynthesisInputs":
     from espnet_fsqdiff.study.progress import SynthesisInputs
 
     configs = {"cdcd": args.decode_config, "lm": args.lm_decode_config}
-    return SynthesisInputs(args.test_set, configs)
+    return SynthesisInputs(args.test_set, configs, train_configs(args))
 
 
 def list_syntheses(args: argparse.Namespace) -> None:

@@ -19,37 +19,55 @@ _INPUT_NAMES = dict(options="options", config="decode config", text="test set")
 MODEL = "valid.loss.ave.pth"
 
 
-def is_trained(run: Run, expdir: Path, args: str) -> bool:
+def is_trained(run: Run, expdir: Path, configs: Mapping[str, Path]) -> bool:
     """Whether a training is finished.
+
+    One whose `training.json` has no digest of its configuration, of a study begun
+    before there was one, is taken as it is.
 
     Args:
         run: The training.
         expdir: Directory of experiments.
-        args: Options that it is to have, other than names of files.
+        configs: By decoder, the configuration that it is to have.
 
     Raises:
-        InputError: If it was done with other options than the plan has now.
+        InputError: If it was done with other options than the plan has now, or with
+            another configuration, or the configuration is missing.
     """
     path = expdir / run.directory / TRAINING
     if not path.is_file():
         return False
-    theirs = read_object(path).get("args")
-    if theirs != args:
+    theirs, args = read_object(path), plan_args(run)
+    if theirs.get("args") != args:
         raise InputError(
-            f"{path.parent} was trained with '{theirs}', the plan says '{args}'; "
-            "remove it, or name another --expdir"
+            f"{path.parent} was trained with '{theirs.get('args')}', the plan says "
+            f"'{args}'; remove it, or name another --expdir"
+        )
+    config = configs[run.variant.decoder]
+    if "config" in theirs and theirs["config"] != _digest_of(config):
+        raise InputError(
+            f"{path.parent} was trained with another configuration than {config} is "
+            "now; remove it, or name another --expdir"
         )
     return True
 
 
+def _digest_of(path: Union[str, Path]) -> str:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; name another or make it")
+    return digest_file(Path(path))
+
+
 def pending_trainings(
-    variants: Sequence[Variant], expdir: Union[str, Path]
+    variants: Sequence[Variant], expdir: Union[str, Path], configs: Mapping[str, Path]
 ) -> List[Run]:
-    """Trainings without a `training.json`, in the order of the plan."""
+    """Trainings without a `training.json`, in the order of the plan.
+
+    Raises:
+        InputError: If one was done with other options, or another configuration.
+    """
     return [
-        run
-        for run in runs_of(variants)
-        if not is_trained(run, Path(expdir), plan_args(run))
+        run for run in runs_of(variants) if not is_trained(run, Path(expdir), configs)
     ]
 
 
@@ -65,10 +83,12 @@ class SynthesisInputs:
     Attributes:
         test_set: Data directory, of which `text` is spoken.
         configs: By decoder, the configuration of its synthesis.
+        train_configs: By decoder, that of its training.
     """
 
     test_set: Path
     configs: Mapping[str, Path]
+    train_configs: Mapping[str, Path]
 
     def of(self, run: Run, steps: Optional[int]) -> Dict[str, str]:
         """Options, and digests of the files, of one synthesis.
@@ -80,10 +100,7 @@ class SynthesisInputs:
             "config": Path(self.configs[run.variant.decoder]),
             "text": self.test_set / "text",
         }
-        for path in files.values():
-            if not path.is_file():
-                raise InputError(f"{path}: no such file; name another or make it")
-        digests = {name: digest_file(path) for name, path in files.items()}
+        digests = {name: _digest_of(path) for name, path in files.items()}
         return {"options": synthesis_args(run, steps), **digests}
 
 
@@ -133,7 +150,7 @@ def pending_syntheses(
     """
     expdir, found = Path(expdir), []
     for run in runs_of(variants):
-        if not is_trained(run, expdir, plan_args(run)):
+        if not is_trained(run, expdir, inputs.train_configs):
             raise InputError(
                 f"{expdir / run.directory}: not trained yet; run stage 3 (training)"
             )
@@ -165,9 +182,18 @@ def unscored(
 
 
 def finish_training(
-    run: Run, expdir: Union[str, Path], figures: Mapping[str, Any]
+    run: Run,
+    expdir: Union[str, Path],
+    figures: Mapping[str, Any],
+    config_digest: str,
 ) -> None:
     """Write `training.json`, the sign that a training is done.
+
+    Args:
+        run: The training.
+        expdir: Directory of experiments.
+        figures: What it cost and reached; `updates` of the optimizer among them.
+        config_digest: SHA-256 of its configuration, as it was when it began.
 
     Raises:
         InputError: If there is no averaged model, or the updates are not the plan's.
@@ -181,5 +207,5 @@ def finish_training(
             f"{run.variant.updates}; remove it and train again"
         )
     with atomic_path(directory / TRAINING) as aside:
-        data = {"args": plan_args(run), **figures}
+        data = {"args": plan_args(run), "config": config_digest, **figures}
         aside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

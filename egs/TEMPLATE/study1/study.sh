@@ -72,6 +72,7 @@ EOF
 
 run_args=("$@")
 . utils/parse_options.sh
+. utils/fingerprint.sh
 [ $# -eq 0 ] || die "unexpected argument $1; --help names the options"
 [ -f path.sh ] || die "run it in a recipe's directory"
 . ./path.sh
@@ -98,8 +99,9 @@ test_data=${expdir}/test_set
 report=${expdir}/report
 plan_opts=(--plan "${plan}" --expdir "${expdir}" --variants "${variants}"
     --seeds "${seeds}" --steps "${steps}" --quick "${quick}")
-# What syntheses are made of: with others they are refused.
-spoken_opts=(--test_set "${test_data}" --decode_config "${decode_config}"
+# What trainings and syntheses are made of: with others they are refused.
+trained_opts=(--train_config "${train_config}" --lm_config "${lm_config}")
+spoken_opts=("${trained_opts[@]}" --test_set "${test_data}" --decode_config "${decode_config}"
     --lm_decode_config "${lm_decode_config}")
 
 study() { # <part> <option>... : a part of the study that is written in Python
@@ -120,7 +122,7 @@ need() { # <stage> <file>... : stop if an input is missing, name its stage
     done
 }
 trainings() { # [option]... : what is left to train
-    study trainings "${plan_opts[@]}" --fsq_file "$(file_of fsq)" \
+    study trainings "${plan_opts[@]}" "${trained_opts[@]}" --fsq_file "$(file_of fsq)" \
         --rvq_file "$(file_of rvq)" "$@"
 }
 recipe() { # <fsq|rvq> <option>... : stages of fsqdiff.sh here
@@ -219,11 +221,14 @@ wait_all() { # for what in_turn began; fails if any of it did
 }
 
 train_one() { # <directory> <tag> <decoder> <tokens> <options>
-    local config=${train_config}
+    local config=${train_config} digest
     [ "$3" = cdcd ] || config=${lm_config}
+    [ -f "${config}" ] || die "${config}: no such file"
+    # Before the training, in whose hours the file may be edited.
+    digest=$(sha256sum < "${config}")
     recipe "$4" --stage 10 --stop_stage 10 --decoder "$3" \
         --train_config "${config}" --tag "$2" --train_args "$5"
-    study finish "${plan_opts[@]}" --directory "$1" \
+    study finish "${plan_opts[@]}" --directory "$1" --config_digest "${digest%% *}" \
         --keep_checkpoints "${keep_checkpoints}"
 }
 
@@ -319,17 +324,26 @@ stage_5() {
 }
 
 stage_6() {
-    local list directory name tokens theory tokenizer out
+    local list directory name tokens theory tokenizer out stamp made
     list=$(trainings --all)
     # The first training of each variant: its codebook is stored with it.
     while IFS='|' read -r directory name _ _ tokens theory _ <&3; do
+        [ "${theory}" = true ] || continue
         out=${expdir}/theory/${name}.csv
-        if [ "${theory}" != true ] || [ -e "${out}" ]; then
-            continue
-        fi
+        made=$(made_file "${out}")
+        # One without a digest is of a study begun before there was one.
+        if [ -e "${out}" ] && [ ! -e "${made}" ]; then continue; fi
         need 3 "${expdir}/${directory}/training.json"
-        log "Theory of ${name}"
         tokenizer=$(tag_of "${tokens}")
+        stamp=$(fingerprint "${theory_opts}" \
+            "${expdir}/${directory}/valid.loss.ave.pth" "$(file_of "${tokens}")" \
+            "${dumpdir}/tokens/${tokenizer}/valid/tokens.txt")
+        if [ -e "${out}" ] && [ "$(cat "${made}")" = "${stamp}" ]; then continue; fi
+        log "Theory of ${name}"
+        # Before its digest: what is stopped in between is made again.
+        rm -f "${out}"
+        mkdir -p "${expdir}/theory"
+        echo "${stamp}" > "${made}"
         # shellcheck disable=SC2086
         ${python} -m espnet_fsqdiff.bin.codebook_report \
             --train_config "${expdir}/${directory}/config.yaml" \

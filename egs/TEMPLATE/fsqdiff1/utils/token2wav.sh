@@ -1,6 +1,8 @@
 # Stage 11: what makes tokens audible. Sourced by fsqdiff.sh, whose variables and
 # functions it uses.
 
+. utils/fingerprint.sh
+
 token2mel_tag=${token2mel_tag:-$(config_tag "${token2mel_config}")}
 vocoder_tag=${vocoder_tag:-$(config_tag "${vocoder_config}")}
 token2mel_stats=${expdir}/token2mel_stats_${tokenizer_tag}
@@ -61,13 +63,6 @@ need_chain() { # stop if stage 11 has something to do first
     done
 }
 
-fingerprint() { # <word>... : of the words, and of the content of those that are files
-    local word
-    for word in "$@"; do
-        echo "${word}"
-        [ ! -f "${word}" ] || cat "${word}"
-    done | sha256sum
-}
 once() { # <output> <input>... -- <command>... : unless it was made of the same inputs
     local output=$1 inputs=() stamp done_file
     shift
@@ -77,7 +72,7 @@ once() { # <output> <input>... -- <command>... : unless it was made of the same 
     done
     shift
     stamp=$(fingerprint "${inputs[@]}")
-    done_file=$(dirname "${output}")/.done_$(basename "${output}")
+    done_file=$(made_file "${output}")
     if [ -e "${output}" ] && [ "$(cat "${done_file}" 2> /dev/null)" = "${stamp}" ]; then
         log "${output}: it is there, of the same inputs"
         return
