@@ -92,6 +92,18 @@ def test_tokens_of_the_sister_are_linked_not_made(recipe):
     assert numbers == ["1", "2"]
 
 
+def test_sets_of_the_sister_may_have_other_names(recipe):
+    tokens = recipe.parent / "tts1/dump/tokens/train_tokenizer"
+    (tokens / "train").rename(tokens / "train_clean")
+    (tokens / "valid").rename(tokens / "dev")
+    done = bash("./study.sh --stop_stage 1", recipe)
+    assert done.returncode != 0 and "the sister recipe makes it" in done.stdout
+    run = "./study.sh --stop_stage 1 --train_set train_clean --valid_set dev"
+    done = bash(run, recipe)
+    assert done.returncode == 0, done.stderr
+    assert "the sister recipe makes it" not in done.stdout
+
+
 @pytest.mark.parametrize(
     "stage, error",
     [

@@ -28,6 +28,8 @@ tts1_opts=           # options of its run.sh
 tts1_expdir=exp      # its directory of models
 tokenizer_tag=train_tokenizer    # name of its tokenizer
 tokenizer_model=valid.loss.ave.pth    # weights of both tokenizers
+train_set=train      # its training set
+valid_set=valid      # its validation set
 test_set=test        # its test set
 num_test=0           # sentences of it, evenly spread; 0 takes all
 
@@ -132,14 +134,15 @@ recipe() { # <fsq|rvq> <option>... : stages of fsqdiff.sh here
     # shellcheck disable=SC2086
     ./fsqdiff.sh --dumpdir "${dumpdir}" --expdir "${expdir}" --nj "${nj}" \
         --ngpu "${ngpu}" --tokenizer_tag "${tokenizer}" \
-        --tokenizer_model "${tokenizer_model}" --test_sets "${test_set}" ${text_opts} "$@"
+        --tokenizer_model "${tokenizer_model}" --train_set "${train_set}" \
+        --valid_set "${valid_set}" --test_sets "${test_set}" ${text_opts} "$@"
 }
 
 # What of the sister recipe is used: in dumpdir, and in its directory of models.
 dump_parts=(raw token_list "tokens/${tokenizer_tag}")
 exp_parts=("tokenizer_${tokenizer_tag}" tokenizer_stats "duration_${tokenizer_tag}"
     "cdcd_stats_${tokenizer_tag}")
-results=("${dumpdir}/tokens/${tokenizer_tag}"/{train,valid,"${test_set}"}/tokens.scp
+results=("${dumpdir}/tokens/${tokenizer_tag}"/{"${train_set}","${valid_set}","${test_set}"}/tokens.scp
     "${tts1_expdir}/tokenizer_${tokenizer_tag}/${tokenizer_model}"
     "${tts1_expdir}/duration_${tokenizer_tag}/duration.yaml"
     "${tts1_expdir}/cdcd_stats_${tokenizer_tag}/valid/stats_keys") # written last
@@ -337,7 +340,7 @@ stage_6() {
         tokenizer=$(tag_of "${tokens}")
         stamp=$(fingerprint "${theory_opts}" \
             "${expdir}/${directory}/valid.loss.ave.pth" "$(file_of "${tokens}")" \
-            "${dumpdir}/tokens/${tokenizer}/valid/tokens.txt")
+            "${dumpdir}/tokens/${tokenizer}/${valid_set}/tokens.txt")
         if [ -e "${out}" ] && [ "$(cat "${made}")" = "${stamp}" ]; then continue; fi
         log "Theory of ${name}"
         # Before its digest: what is stopped in between is made again.
@@ -350,7 +353,7 @@ stage_6() {
             --model_file "${expdir}/${directory}/valid.loss.ave.pth" \
             --tokenizer_config "${expdir}/tokenizer_${tokenizer}/config.yaml" \
             --tokenizer_file "$(file_of "${tokens}")" \
-            --tokens "${dumpdir}/tokens/${tokenizer}/valid/tokens.scp" \
+            --tokens "${dumpdir}/tokens/${tokenizer}/${valid_set}/tokens.scp" \
             --format csv --output "${out}" ${theory_opts}
     done 3<<< "${list}"
 }
