@@ -38,9 +38,10 @@ def is_of_epoch(states: Any) -> bool:
 
 def is_of_step(states: Any) -> bool:
     """Whether these are states of a training inside an epoch."""
-    kinds = dict(epoch=int, batches=int, random=list)
+    kinds = dict(epoch=int, batches=int, random=list, size=(int, type(None)))
     return is_of_training(states) and all(
-        isinstance(states.get(name), kind) for name, kind in kinds.items()
+        name in states and isinstance(states[name], kind)
+        for name, kind in kinds.items()
     )
 
 
