@@ -190,6 +190,16 @@ def test_tables_of_other_utterances_stop_a_stage(recipe):
     )
 
 
+def test_a_list_is_not_made_of_half_of_the_text(recipe):
+    lines_of(recipe / "dump/raw/train/wav.scp", "a 1", "b 2")
+    for name in ("train", "valid", "test"):
+        lines_of(recipe / f"dump/raw/{name}/text", "a x")
+    done = bash("./fsqdiff.sh --stage 4 --stop_stage 4", recipe)
+    assert done.returncode == 2
+    assert "dump/raw/train/text and dump/raw/train/wav.scp have other" in done.stderr
+    assert not (recipe / "dump/token_list/char/tokens.txt").exists()
+
+
 def test_damaged_tokens_stop_a_stage(recipe):
     tokens = recipe / "dump/tokens/train_tokenizer"
     lines_of(recipe / "conf/train_cdcd.yaml", "{}")

@@ -15,9 +15,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from benchmarks.faults.damage import run_cases
-from benchmarks.faults.disk import run_disks
-from benchmarks.faults.kills import make_states, run_kills
+from benchmarks.faults import damage, disk, kills
 from benchmarks.faults.recipe import STAGES, Recipe
 from benchmarks.faults.records import Records, failures, summary
 from benchmarks.faults.warm import Warm
@@ -89,28 +87,23 @@ def run_parts(args: argparse.Namespace, recipe: Recipe) -> None:
     start = "cold" if recipe.warm is None else "warm"
     records = Records(args.output_dir / f"{start}.jsonl")
     states = args.output_dir / "states"
-    make_states(recipe, states)
-    args.stages = sorted(set(args.stages))
+    kills.make_states(recipe, states)
+    stages = sorted(set(args.stages))
+    lacking = []
     if "kill" in args.parts:
-        run_kills(
-            recipe,
-            states,
-            args.stages,
-            args.num_kills,
-            args.max_in_a_row,
-            args.seed,
-            records,
-        )
+        number, most = args.num_kills, args.max_in_a_row
+        kills.run_kills(recipe, states, stages, number, most, args.seed, records)
+        lacking += kills.lacking(stages, number, records)
     if "disk" in args.parts:
-        disk = args.output_dir / "disk"
-        run_disks(
-            disk, recipe.warm, states, args.stages, args.fills, args.seed, records
-        )
+        place, fills = args.output_dir / "disk", args.fills
+        disk.run_disks(place, recipe.warm, states, stages, fills, args.seed, records)
+        lacking += disk.lacking(stages, fills, args.seed, records)
     if "damage" in args.parts:
-        run_cases(recipe, states, args.stages, records)
+        damage.run_cases(recipe, states, stages, records)
+        lacking += damage.lacking(stages, records)
     for line in summary(records, NAMES):
         print(line)
-    wrong = failures(records)
+    wrong = failures(records) + lacking
     if wrong:
         sys.exit(f"not as it should be: {'; '.join(wrong)}")
 

@@ -3,11 +3,12 @@
 import logging
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence
 
-from benchmarks.faults.kills import INTERVAL, outcome, state_of
+from benchmarks.faults.kills import INTERVAL, outcome, run_again, state_of
 from benchmarks.faults.recipe import Recipe
 from benchmarks.faults.records import Records
 from benchmarks.faults.verdict import Verdict, culprits, failure, success
@@ -245,14 +246,15 @@ def _second_has_begun(folder: Path) -> bool:
 
 
 def judge(recipe: Recipe, states: Path, case: Case) -> Verdict:
-    """Run a stage with a damaged file."""
+    """Run a stage with a damaged file; if it stops, again with the file put back."""
     after = state_of(states, case.stage)
     start = {
         "inputs": state_of(states, case.stage - 1),
         "outputs": after,
         "middle": states / f"middle_{case.stage:02d}",
     }
-    recipe.restore(start[case.state])
+    before = start[case.state]
+    recipe.restore(before)
     path = min(recipe.folder.glob(case.name))
     name = str(path.relative_to(recipe.folder))
     damaged = name
@@ -261,7 +263,9 @@ def judge(recipe: Recipe, states: Path, case: Case) -> Verdict:
     damage(path, case.way)
     ended = recipe.run(case.stage)
     if ended.status != 0:
-        return failure(ended, [*culprits(name), *culprits(damaged)])
+        verdict = failure(ended, [*culprits(name), *culprits(damaged)])
+        shutil.copy2(before / damaged, recipe.folder / damaged, follow_symlinks=False)
+        return run_again(recipe, states, case.stage) or verdict
     return success(outcome(recipe, after), damaged)
 
 
@@ -277,3 +281,9 @@ def run_cases(
         found = dict(stage=case.stage, **verdict._asdict())
         records.add(part="damage", key=case.key, **found)
         logging.info(f"{case.key}: {verdict.outcome} {verdict.message}")
+
+
+def lacking(stages: Sequence[int], records: Records) -> List[str]:
+    """Cases of some stages that are not in the records."""
+    keys = [case.key for case in cases(stages)]
+    return [f"{key}: no result" for key in keys if not records.has("damage", key)]

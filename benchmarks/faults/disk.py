@@ -5,11 +5,11 @@ import random
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from benchmarks.faults.kills import INTERVAL, check, outcome, state_of
+from benchmarks.faults.kills import INTERVAL, check, outcome, run_again, state_of
 from benchmarks.faults.recipe import Recipe
 from benchmarks.faults.records import Records
 from benchmarks.faults.verdict import Verdict, failure, success
@@ -72,12 +72,9 @@ def judge(recipe: Recipe, disk: Path, states: Path, stage: int, size: int) -> Ve
         wrong = outcome(recipe, after)
         return success(wrong, "\n") if wrong else Verdict("enough room", "")
     verdict = failure(full, WORDS)
-    again = recipe.run(stage)
-    if again.status != 0:
-        return Verdict("NOT RECOVERED", failure(again, [""]).message)
-    wrong = outcome(recipe, after)
-    if wrong:
-        return Verdict("OTHER AFTERWARDS", wrong[0])
+    fault = run_again(recipe, states, stage)
+    if fault is not None:
+        return fault
     if verdict.outcome == "refused":
         return Verdict("recovered", verdict.message)
     return verdict
@@ -93,16 +90,31 @@ def run_disks(
     records: Records,
 ) -> None:
     """Fill the disk of each stage `fills` times, at sizes that do not suffice."""
-    try:
-        with small_disk(folder) as disk:
-            recipe = Recipe(disk, warm)
-            try:
-                for stage in stages:
-                    _run_stage(recipe, disk, states, stage, fills, seed, records)
-            finally:
-                recipe.stop()
-    except OSError as e:
-        logging.warning(f"disks are left out: {e}")
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(folder))
+        except OSError as e:
+            logging.warning(f"disks are left out: {e}")
+            return
+        recipe = Recipe(disk, warm)
+        stack.callback(recipe.stop)
+        for stage in stages:
+            _run_stage(recipe, disk, states, stage, fills, seed, records)
+
+
+def lacking(
+    stages: Sequence[int], fills: int, seed: int, records: Records
+) -> List[str]:
+    """Full disks that were asked for and are not in the records."""
+    keys = [k for stage in stages for k in _shares(stage, fills, seed)]
+    return [f"{key}: no result" for key in keys if not records.has("disk", key)]
+
+
+def _shares(stage: int, fills: int, seed: int) -> Dict[str, float]:
+    """By its key: what there is room for, a share of what a stage writes."""
+    rng = random.Random(f"{seed} {stage}")
+    shares = [rng.random() for _ in range(fills)]
+    return {f"{stage}: {share:.1%} of what it writes": share for share in shares}
 
 
 def _run_stage(
@@ -114,13 +126,11 @@ def _run_stage(
     seed: int,
     records: Records,
 ) -> None:
-    rng = random.Random(f"{seed} {stage}")
-    shares = [rng.random() for _ in range(fills)]
-    keys = [f"{stage}: {share:.1%} of what it writes" for share in shares]
-    if all(records.has("disk", key) for key in keys):
+    shares = _shares(stage, fills, seed)
+    if all(records.has("disk", key) for key in shares):
         return
     before, peak = need_of(recipe, disk, states, stage)
-    for share, key in zip(shares, keys):
+    for key, share in shares.items():
         if not records.has("disk", key):
             size = before + int(share * (peak - before))
             verdict = judge(recipe, disk, states, stage, size)

@@ -15,6 +15,7 @@ from benchmarks.faults.moments import (
 from benchmarks.faults.recipe import OUTPUTS, STAGES, Ended, Recipe
 from benchmarks.faults.records import Records
 from benchmarks.faults.trees import differences
+from benchmarks.faults.verdict import Verdict, failure
 from benchmarks.faults.watch import Watch
 
 # Seconds between looks at a running stage, while it writes nothing.
@@ -97,6 +98,19 @@ def outcome(recipe: Recipe, expected: Path) -> List[str]:
     return wrong + [f"left over: tmp/{name}" for name in recipe.left_behind()]
 
 
+def run_again(recipe: Recipe, states: Path, stage: int) -> Optional[Verdict]:
+    """Run a stage that has failed, now that nothing is at fault.
+
+    Returns:
+        What is wrong with it; None if it has the outputs of an undisturbed run.
+    """
+    ended = recipe.run(stage)
+    if ended.status != 0:
+        return Verdict("NOT RECOVERED", failure(ended, [""]).message)
+    wrong = outcome(recipe, state_of(states, stage))
+    return Verdict("OTHER AFTERWARDS", wrong[0]) if wrong else None
+
+
 def _is_output(line: str) -> bool:
     return line.removeprefix("left over: ").split("/")[0] in OUTPUTS
 
@@ -168,3 +182,13 @@ def run_kills(
             records.add(part="kill", key=key, **found)
             judged = "equal" if found["equal"] else found["wrong"] or "FAILED"
             logging.info(f"stage {stage}, {found['kills']} kills: {judged}")
+
+
+def lacking(stages: Sequence[int], num_kills: int, records: Records) -> List[str]:
+    """Stages that were killed less often than asked for."""
+    lines = []
+    for stage, quota in share_out(num_kills, stages).items():
+        count = sum(r["kills"] for r in records.of("kill") if r["stage"] == stage)
+        if count < quota:
+            lines.append(f"{stage}: {count} of {quota} kills")
+    return lines

@@ -43,11 +43,13 @@ class Ended(NamedTuple):
         status: Exit status of run.sh; None if it was killed.
         seconds: How long it ran.
         output: What it printed, standard output and errors.
+        logs: What its jobs wrote to their logs.
     """
 
     status: Optional[int]
     seconds: float
     output: str
+    logs: str = ""
 
 
 class Run:
@@ -56,6 +58,8 @@ class Run:
     def __init__(self, recipe: "Recipe", stage: int):
         self._warm = recipe.warm
         self._log = recipe.log
+        self._folder = recipe.folder
+        self._since = time.time_ns()
         self._start = time.perf_counter()
         with open(self._log, "wb") as stream:
             self._process = subprocess.Popen(
@@ -109,7 +113,16 @@ class Run:
 
     def _ended(self, status: Optional[int]) -> Ended:
         output = self._log.read_text(encoding="utf-8", errors="replace")
-        return Ended(status, self.seconds, output)
+        return Ended(status, self.seconds, output, self._logs())
+
+    def _logs(self) -> str:
+        """All logs of jobs that were written to since it was started."""
+        logs = (log for name in OUTPUTS for log in (self._folder / name).rglob("*.log"))
+        return "".join(
+            log.read_text(encoding="utf-8", errors="replace")
+            for log in sorted(logs)
+            if log.stat().st_mtime_ns >= self._since
+        )
 
 
 class Recipe:

@@ -6,7 +6,10 @@ from typing import NamedTuple, Sequence
 
 from benchmarks.faults.recipe import Ended
 
+TRACEBACK = "Traceback (most recent call last)"
 GOOD = ("refused", "repaired", "not read", "recovered", "enough room")
+# Each file is of one utterance, and called so.
+AUDIO = (".flac", ".wav")
 
 
 class Verdict(NamedTuple):
@@ -22,14 +25,14 @@ def error_line(output: str) -> str:
     return found[-1] if found else ""
 
 
-def failure(ended: Ended, words: Sequence[str]) -> Verdict:
-    """Judge a stage that failed: one line that has one of `words`, no traceback."""
+def failure(ended: Ended, patterns: Sequence[str]) -> Verdict:
+    """Judge a stage that failed: one line that has one of `patterns`, no traceback."""
     message = error_line(ended.output)
-    if "Traceback (most recent call last)" in ended.output:
+    if TRACEBACK in ended.output or TRACEBACK in ended.logs:
         return Verdict("TRACEBACK", message or last_line(ended.output))
     if not message:
         return Verdict("NO ERROR LINE", last_line(ended.output))
-    if not any(word in message for word in words):
+    if not any(re.search(pattern, message) for pattern in patterns):
         return Verdict("CULPRIT NOT NAMED", message)
     return Verdict("refused", message)
 
@@ -54,5 +57,13 @@ def last_line(output: str) -> str:
 
 
 def culprits(path: str) -> Sequence[str]:
-    """How a message may call a file: its name, or its utterance's."""
-    return (Path(path).name, Path(path).name.split(".")[0] + ":")
+    """Patterns of how a message may call a file: its path, or its utterance.
+
+    Args:
+        path: From the recipe's directory; a base name would be that of many files.
+    """
+    names = [path]
+    if Path(path).suffix in AUDIO:
+        names.append(Path(path).stem)
+    # And not the end or the beginning of a longer name.
+    return [rf"(?<![\w.-]){re.escape(name)}(?![\w/-]|\.\w)" for name in names]

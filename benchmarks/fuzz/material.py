@@ -117,7 +117,8 @@ class Material:
         weights: The file of its weights.
         pack: The voice in a zip.
         corpus: A Kaldi data directory of three utterances, with `utt2num_samples`.
-        tokens: Their tokens: `tokens.scp`, `tokens.txt`, `counts.txt`, ...
+        tokens: Their tokens: `tokens.scp`, `tokens.txt`, `counts.txt`, ...; beside
+            them `vectors.scp` of speaker embeddings and `mels.scp`.
         tts: The voice, loaded.
     """
 
@@ -241,9 +242,18 @@ class Material:
             tokens[utt] = rng.integers(0, 27, durations[utt].sum())
         DataDir(waves, texts, dict.fromkeys(texts, "speaker")).write(self.corpus)
         write_table(self.corpus / "utt2num_samples", samples)
-        ark = self.tokens / "tokens.ark"
-        at = write_ark(ark, tokens)
-        write_table(self.tokens / "tokens.scp", {u: f"{ark}:{at[u]}" for u in at})
+        vectors = {utt: rng.standard_normal(4) for utt in texts}
+        mels = {utt: rng.standard_normal((9, MEL["n_mels"])) for utt in texts}
+        for name, arrays, dtype in (
+            ("tokens", tokens, np.int32),
+            ("vectors", vectors, np.float32),
+            ("mels", mels, np.float32),
+        ):
+            ark = self.tokens / f"{name}.ark"
+            at = write_ark(ark, arrays, dtype)
+            write_table(
+                self.tokens / f"{name}.scp", {utt: f"{ark}:{at[utt]}" for utt in at}
+            )
         write_int_table(self.tokens / "tokens.txt", tokens)
         write_int_table(self.tokens / "durations.txt", durations)
         write_counts(self.tokens / "counts.txt", count_codes(tokens.values(), 27))

@@ -141,11 +141,11 @@ def finish(args: argparse.Namespace) -> None:
     """Write training.json; the checkpoint is not needed after that."""
     from espnet_fsqdiff.study.progress import finish_training
     from espnet_fsqdiff.study.training import training_figures
-    from espnet_fsqdiff.tasks.trainer import CHECKPOINT, PREVIOUS, read_checkpoint
+    from espnet_fsqdiff.tasks.trainer import CHECKPOINT, PREVIOUS, read_training
 
     run = _named_run(args)
     directory = args.expdir / run.directory
-    states = read_checkpoint(directory / CHECKPOINT)
+    states = read_training(directory / CHECKPOINT)
     if states is None:
         raise InputError(f"{directory}/{CHECKPOINT}: none to read; train again")
     figures = training_figures(states)

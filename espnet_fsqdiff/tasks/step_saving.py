@@ -104,7 +104,7 @@ class StepSaving:
                 f"{self.path} is of an epoch of {states['size']} batches, this one "
                 f"has {size}; {MEND}"
             )
-        training.load_state_dict(states)
+        training.load_state_dict(states, self.path)
         self.seen = states["batches"]
         self._random = states["random"][self.rank]
         logging.info(f"The training goes on after batch {self.seen} of its epoch")

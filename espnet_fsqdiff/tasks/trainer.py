@@ -6,7 +6,7 @@ import datetime
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 import torch
@@ -22,7 +22,12 @@ from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
 from espnet_fsqdiff.tasks.epoch_files import put_in_order
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
 from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving
-from espnet_fsqdiff.tasks.training_state import TrainingState, load_training
+from espnet_fsqdiff.tasks.training_state import (
+    TrainingState,
+    is_of_epoch,
+    is_of_step,
+    load_training,
+)
 
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.prev.pth"
@@ -52,6 +57,17 @@ def read_checkpoint(path: Path, map_location: str = "cpu") -> Optional[Dict[str,
         if path.exists():
             logging.warning(f"{path} cannot be read ({e})")
         return None
+
+
+def read_training(
+    path: Path, is_whole: Callable[[Any], bool] = is_of_epoch
+) -> Optional[Dict[str, Any]]:
+    """The states of a training saved in `path`, or None if they are not whole there."""
+    states = read_checkpoint(path)
+    if states is not None and not is_whole(states):
+        logging.warning(f"{path} has no whole states of a training")
+        return None
+    return states
 
 
 @dataclasses.dataclass
@@ -130,7 +146,7 @@ class Resumable:
                     put_in_order(output_dir, reported, options, read_checkpoint)
             if distributed.distributed:
                 torch.distributed.barrier()
-            states = read_checkpoint(output_dir / STEP)
+            states = read_training(output_dir / STEP, is_of_step)
         with Interruption() as interruption:
             saving = StepSaving(options, distributed, interruption, states)
             options.saving = saving
@@ -156,12 +172,12 @@ class Resumable:
         for aside in output_dir.glob("*.tmp.*.pth"):
             aside.unlink()  # of `atomic_path`
         checkpoint, previous = output_dir / CHECKPOINT, output_dir / PREVIOUS
-        states = read_checkpoint(checkpoint)
+        states = read_training(checkpoint)
         if states is None and previous.exists():
-            states = read_checkpoint(previous)
+            states = read_training(previous)
             if states is None:
                 raise InputError(
-                    f"neither {checkpoint} nor {previous} can be read; "
+                    f"neither {checkpoint} nor {previous} is a whole checkpoint; "
                     f"remove {output_dir} to train from the start"
                 )
             logging.warning(f"going on from {previous}")
@@ -169,7 +185,8 @@ class Resumable:
         elif states is None and checkpoint.exists():
             if any(output_dir.glob("*epoch.pth")):
                 raise InputError(
-                    f"{checkpoint} cannot be read; remove it to train from the start"
+                    f"{checkpoint} is no whole checkpoint; remove it to train from "
+                    "the start"
                 )
             logging.warning(f"{checkpoint} is of the first epoch, which is repeated")
             checkpoint.unlink()
@@ -196,7 +213,8 @@ class Resumable:
     ) -> None:
         device = f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu"
         states = read_checkpoint(Path(checkpoint), device)
-        load_training(states, model, optimizers, schedulers, scaler, strict)
+        parts = (model, optimizers, schedulers, scaler)
+        load_training(Path(checkpoint), states, *parts, strict)
         reporter.load_state_dict(states["reporter"])
         logging.info(f"The training was resumed using {checkpoint}")
 
@@ -239,7 +257,7 @@ class Resumable:
 
 def drop_stale(step: Path, finished: int) -> None:
     """Remove a step checkpoint unless it is of the epoch after the last finished."""
-    states = read_checkpoint(step)
+    states = read_training(step, is_of_step)
     if states is not None and states["epoch"] == finished + 1:
         return
     if step.exists():

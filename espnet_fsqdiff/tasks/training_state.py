@@ -2,14 +2,47 @@
 
 import random
 import time
-from typing import Any, Dict, List, Optional, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 import torch
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from espnet_fsqdiff.errors import InputError
+
 States = Dict[str, Any]
+# Of what torch tells of a misfit, which may be a line for every weight.
+MAX_REASON = 200
+
+
+def is_of_training(states: Any) -> bool:
+    """Whether these are states of a training, and not the weights of an epoch, say."""
+    parts = dict(model=dict, optimizers=list, schedulers=list, reporter=dict)
+    return (
+        isinstance(states, dict)
+        and "scaler" in states
+        and all(isinstance(states.get(name), kind) for name, kind in parts.items())
+    )
+
+
+def is_of_epoch(states: Any) -> bool:
+    """Whether these are states of a training after an epoch."""
+    if not is_of_training(states):
+        return False
+    epoch, stats = (states["reporter"].get(key) for key in ("epoch", "stats"))
+    return isinstance(epoch, int) and isinstance(stats, dict) and epoch in stats
+
+
+def is_of_step(states: Any) -> bool:
+    """Whether these are states of a training inside an epoch."""
+    kinds = dict(epoch=int, batches=int, random=list, size=(int, type(None)))
+    return is_of_training(states) and all(
+        name in states and isinstance(states[name], kind)
+        for name, kind in kinds.items()
+    )
 
 
 class TrainingState:
@@ -48,13 +81,36 @@ class TrainingState:
             "reporter": reporter_states(self.reporter),
         }
 
-    def load_state_dict(self, states: States) -> None:
-        """Become what was saved."""
-        load_training(states, self.model, self.optimizers, self.schedulers, self.scaler)
-        load_reporter(self.reporter, states["reporter"])
+    def load_state_dict(self, states: States, path: Path) -> None:
+        """Become what was saved in `path`.
+
+        Raises:
+            InputError: It was saved by another training.
+        """
+        parts = (self.model, self.optimizers, self.schedulers, self.scaler)
+        load_training(path, states, *parts)
+        with _fitting(path):
+            load_reporter(self.reporter, states["reporter"])
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """Whatever states that do not fit lead torch to is told in a line."""
+    try:
+        yield
+    except Exception as e:
+        reason = " ".join(f"{type(e).__name__}: {e}".split())
+        if len(reason) > MAX_REASON:
+            reason = f"{reason[:MAX_REASON]} ..."
+        raise InputError(
+            f"{path} is of another model than the configuration ({reason}); train "
+            f"with the configuration of then, or remove {path.parent} to train from "
+            "the start"
+        ) from e
 
 
 def load_training(
+    path: Path,
     states: States,
     model: torch.nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
@@ -62,15 +118,29 @@ def load_training(
     scaler,
     strict: bool = True,
 ) -> None:
-    """Put the states of a checkpoint where they belong."""
-    model.load_state_dict(states["model"], strict=strict)
-    for optimizer, state in zip(optimizers, states["optimizers"]):
-        optimizer.load_state_dict(state)
-    for scheduler, state in zip(schedulers, states["schedulers"]):
-        if scheduler is not None:
-            scheduler.load_state_dict(state)
-    if scaler is not None and states["scaler"] is not None:
-        scaler.load_state_dict(states["scaler"])
+    """Put the states of a checkpoint where they belong.
+
+    Args:
+        path: Of the checkpoint, for messages.
+        states: What it holds.
+        model: The model, not what runs it in parallel.
+        optimizers: Its optimizers.
+        schedulers: One for each, or None.
+        scaler: Of the loss in mixed precision, or None.
+        strict: Whether the model has to have the very weights of the checkpoint.
+
+    Raises:
+        InputError: It was saved by another training.
+    """
+    with _fitting(path):
+        model.load_state_dict(states["model"], strict=strict)
+        for optimizer, state in zip(optimizers, states["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        for scheduler, state in zip(schedulers, states["schedulers"], strict=True):
+            if scheduler is not None:
+                scheduler.load_state_dict(state)
+        if scaler is not None and states["scaler"] is not None:
+            scaler.load_state_dict(states["scaler"])
 
 
 def reporter_states(reporter: SubReporter) -> States:

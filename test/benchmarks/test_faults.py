@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.faults import damage, kills, moments, records, trees, verdict
-from benchmarks.faults.recipe import Ended
+from benchmarks.faults import damage, disk, kills, moments, records, trees, verdict
+from benchmarks.faults.recipe import OUTPUTS, Ended, Recipe, Run, copy_outputs
 from benchmarks.faults.watch import Watch
 
 LOG = "INFO: {}epoch results: [train] loss={}, time=1 second, [valid] loss=2"
@@ -68,6 +70,33 @@ def test_weights_are_compared_bit_for_bit(tmp_path):
     folders = [tmp_path / name for name in "abc"]
     assert trees.differences(folders[0], folders[1]) == []
     assert trees.differences(folders[0], folders[2]) == ["x.pth: /model/w differs"]
+
+
+def test_reports_are_compared_but_for_speeds(tmp_path):
+    row = "<tr><th scope='row'>{}<small>x</small></th><td>{}</td></tr>"
+    curves = "<img src='data:image/svg+xml;base64,{}'>"
+
+    def write(name, cer="0.1", rtf="0.5", time="0:00:01", picture="aGE="):
+        folder = tmp_path / name / "exp/report/test"
+        folder.mkdir(parents=True)
+        table = (
+            f"| CER | {cer} |\n| Real-time factor | {rtf} |\n| 1 | data | {time} |\n"
+        )
+        (folder / "results.md").write_text(table)
+        page = row.format("CER", cer) + row.format("Real-time factor", rtf)
+        page += f"<td>{time}</td>" + curves.format(picture)
+        (folder / "index.html").write_text(page)
+        return tmp_path / name
+
+    first = write("a")
+    other = write("b", rtf="0.25", time="1:23:45", picture="Ym9v")
+    assert trees.differences(first, other) == []
+    wrong = trees.differences(first, write("c", cer="0.2"))
+    names = ["exp/report/test/index.html", "exp/report/test/results.md"]
+    assert [line.split(": ")[0] for line in wrong] == names
+    (other / names[0]).write_text("")
+    (wrong,) = trees.differences(first, other)
+    assert wrong.startswith(f"{names[0]}: other bytes")
 
 
 def test_moments_fall_everywhere_and_can_be_drawn_again():
@@ -134,7 +163,10 @@ def test_damage_leaves_no_sign_but_the_content(tmp_path, way):
     "output, outcome",
     [
         ("pack: error: exp/model.pth cannot be read; train again\n", "refused"),
+        ("pack: error: /x/exp/model.pth: cut off; copy it\n", "refused"),
         ("pack: error: something is wrong\n", "CULPRIT NOT NAMED"),
+        ("pack: error: exp/other/model.pth is damaged\n", "CULPRIT NOT NAMED"),
+        ("pack: error: exp/model.pth.zip is damaged\n", "CULPRIT NOT NAMED"),
         ("Segmentation fault\n", "NO ERROR LINE"),
         ("Traceback (most recent call last)\nKeyError: 1\n", "TRACEBACK"),
     ],
@@ -142,6 +174,21 @@ def test_damage_leaves_no_sign_but_the_content(tmp_path, way):
 def test_a_failure_is_one_line_that_names_the_culprit(output, outcome):
     ended = Ended(1, 0.0, f"Stage 14\n{output}")
     assert verdict.failure(ended, verdict.culprits("exp/model.pth")).outcome == outcome
+
+
+def test_an_utterance_stands_for_its_audio_alone():
+    ended = Ended(1, 0.0, "pack: error: utt_1: silent; remove it\n")
+    for path, outcome in (
+        ("data/utt_1.flac", "refused"),
+        ("data/utt.flac", "CULPRIT NOT NAMED"),
+        ("data/utt_1.json", "CULPRIT NOT NAMED"),
+    ):
+        assert verdict.failure(ended, verdict.culprits(path)).outcome == outcome
+
+
+def test_a_traceback_in_the_log_of_a_job_is_one():
+    ended = Ended(1, 0.0, "pack: error: x is damaged\n", f"{verdict.TRACEBACK}:\n")
+    assert verdict.failure(ended, ["x"]).outcome == "TRACEBACK"
 
 
 def test_a_success_with_a_damaged_file():
@@ -200,3 +247,87 @@ def test_records_survive_a_torn_line_and_become_tables(tmp_path):
     assert "| 6: flip x | refused | a \\| b |" in text
     assert "| 6 training | 2 | 1 refused, 1 SILENTLY OTHER |" in text
     assert records.failures(again) == ["0 6 2", "6: flip y"]
+
+
+class Stage:
+    """Stands for a recipe whose stage 2 makes exp/b of data/a.
+
+    Args:
+        folder: Of the recipe.
+        careless: Whether it writes before it finds data/a at fault.
+    """
+
+    def __init__(self, folder, careless):
+        self.folder = folder
+        self.careless = careless
+
+    def restore(self, state):
+        for name in OUTPUTS:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        copy_outputs(state, self.folder)
+
+    def left_behind(self):
+        return []
+
+    def run(self, stage):
+        given, made = self.folder / "data/a", self.folder / "exp/b"
+        sound = given.exists() and given.read_text() == "sound"
+        if sound and not made.exists():
+            made.parent.mkdir(exist_ok=True)
+            made.write_text("made")
+        elif not sound and self.careless:
+            made.parent.mkdir()
+            made.write_text("half")
+        return Ended(0 if sound else 1, 0.0, "" if sound else "x: error: data/a: no\n")
+
+
+@pytest.mark.parametrize(
+    "careless, outcome", [(False, "refused"), (True, "OTHER AFTERWARDS")]
+)
+@pytest.mark.parametrize("way", ["remove", "truncate"])
+def test_a_stage_that_stopped_is_run_again(tmp_path, careless, outcome, way):
+    states = tmp_path / "states"
+    for name in ("after_01/data/a", "after_02/data/a", "after_02/exp/b"):
+        (states / name).parent.mkdir(parents=True)
+        (states / name).write_text("sound" if name.endswith("a") else "made")
+    recipe = Stage(tmp_path / "recipe", careless)
+    found = damage.judge(recipe, states, damage.Case(2, "inputs", "data/a", way))
+    assert found.outcome == outcome
+
+
+def test_what_was_asked_for_and_is_not_in_the_records(tmp_path):
+    kept = records.Records(tmp_path / "warm.jsonl")
+    kept.add(part="kill", key="0 6 1", stage=6, kills=2)
+    assert kills.lacking([6, 7], 4, kept) == ["7: 0 of 2 kills"]
+    assert disk.lacking([6], 1, 0, kept) == ["6: 59.5% of what it writes: no result"]
+    first, *others = damage.lacking([4], kept)
+    assert first == "4: remove dump/tiny/raw/train/text: no result"
+    kept.add(part="damage", key=first.removesuffix(": no result"))
+    assert damage.lacking([4], kept) == others
+
+
+def test_a_fault_of_the_harness_is_not_a_lack_of_a_disk(tmp_path, monkeypatch):
+    @contextmanager
+    def folder(path):
+        path.mkdir()
+        yield path
+
+    def fail(*_):
+        raise FileNotFoundError("a bug")
+
+    monkeypatch.setattr(disk, "small_disk", folder)
+    monkeypatch.setattr(disk, "_run_stage", fail)
+    with pytest.raises(FileNotFoundError, match="a bug"):
+        disk.run_disks(tmp_path / "disk", None, tmp_path, [6], 1, 0, None)
+
+
+def test_logs_of_jobs_are_those_of_this_run(tmp_path):
+    recipe = Recipe(tmp_path / "work")
+    before = recipe.folder / "exp/before.log"
+    before.parent.mkdir()
+    before.write_text("of before\n")
+    os.utime(before, (1, 1))
+    script = "mkdir -p dump; echo of a job > dump/job.log; echo said"
+    recipe.command = lambda stage: ["sh", "-c", script]
+    ended = Run(recipe, 1).wait()
+    assert (ended.output, ended.logs) == ("said\n", "of a job\n")

@@ -44,10 +44,9 @@ CDCDTask.main(cmd=json.loads(sys.argv[2]))
 """
 
 
-def command(token_data, exp):
-    return token_data.command(
-        exp, "--resume", "true", max_epoch=EPOCHS, keep_nbest_models=2, head="joint"
-    )
+def command(token_data, exp, **changed):
+    config = dict(max_epoch=EPOCHS, keep_nbest_models=2, head="joint", **changed)
+    return token_data.command(exp, "--resume", "true", **config)
 
 
 def weights(exp, name=f"{EPOCHS}epoch.pth"):
@@ -133,6 +132,10 @@ def garbled_checkpoint(exp):
     path.write_bytes(b"\0" * path.stat().st_size)
 
 
+def weights_for_checkpoint(exp):
+    shutil.copy(exp / "2epoch.pth", exp / "checkpoint.pth")
+
+
 def no_checkpoint(exp):
     (exp / "checkpoint.pth").unlink()
 
@@ -149,6 +152,7 @@ def cut_epoch(exp):
         (cut_checkpoint, 2),
         (empty_checkpoint, 2),
         (garbled_checkpoint, 2),
+        (weights_for_checkpoint, 2),
         (no_checkpoint, 2),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
@@ -225,8 +229,45 @@ def test_no_readable_checkpoint_is_an_error(killed, tmp_path):
     exp = copy_of(killed, tmp_path)
     cut(exp / "checkpoint.pth")
     cut(exp / "checkpoint.prev.pth")
-    with pytest.raises(InputError, match=r"checkpoint.prev.pth can be read; remove"):
+    with pytest.raises(InputError, match=r"prev.pth is a whole checkpoint; remove"):
         ResumableTrainer.mend(exp)
     (exp / "checkpoint.prev.pth").unlink()
-    with pytest.raises(InputError, match=r"checkpoint.pth cannot be read; remove it"):
+    with pytest.raises(InputError, match=r"pth is no whole checkpoint; remove it"):
         ResumableTrainer.mend(exp)
+
+
+@pytest.mark.parametrize("part", ["model", "reporter", "scaler", "epoch", "stats"])
+def test_states_that_lack_a_part_are_no_checkpoint(killed, tmp_path, part):
+    exp = copy_of(killed, tmp_path)
+    (exp / "checkpoint.prev.pth").unlink()
+    states = read_checkpoint(exp / "checkpoint.pth")
+    states.pop(part, None)
+    states.get("reporter", {}).pop(part, None)
+    torch.save(states, exp / "checkpoint.pth")
+    with pytest.raises(InputError, match="checkpoint.pth is no whole checkpoint"):
+        ResumableTrainer.mend(exp)
+
+
+def test_a_step_that_lacks_its_place_is_removed(killed, tmp_path):
+    exp = copy_of(killed, tmp_path)
+    states = read_checkpoint(exp / "checkpoint.pth")
+    torch.save({**states, "epoch": 3}, exp / "checkpoint.step.pth")
+    ResumableTrainer.mend(exp)
+    assert not (exp / "checkpoint.step.pth").exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        dict(backbone_conf=dict(dim=16, depth=1, num_heads=2)),
+        dict(backbone_conf=dict(dim=32, depth=2, num_heads=2)),
+    ],
+    ids=["width", "depth"],
+)
+def test_a_checkpoint_of_another_model_is_refused(
+    token_data, killed, tmp_path, changed
+):
+    exp = copy_of(killed, tmp_path)
+    with pytest.raises(InputError, match=r"checkpoint.pth is of another model") as e:
+        CDCDTask.main(cmd=command(token_data, exp, **changed))
+    assert f"remove {exp} to train from the start" in str(e.value)

@@ -1,7 +1,9 @@
 """Weights: damaged, misshapen, not numbers, and such as run code."""
 
+import copy
 import io
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -12,6 +14,7 @@ from benchmarks.fuzz.hostile import Call, pickles
 from benchmarks.fuzz.material import Material
 from benchmarks.fuzz.target import Case, Target
 from benchmarks.fuzz.targets.text import check_speech
+from benchmarks.fuzz.values import changed as changed_data
 from benchmarks.fuzz.values import damaged, junk
 
 # By name: a tensor of a state dict to what is put in its place.
@@ -52,7 +55,7 @@ def saved(content: Any, legacy: bool = False) -> bytes:
 
 
 class Checkpoints(Target):
-    """A voice from files, the weights of one of which are at fault."""
+    """A voice from files, the weights of one of which are at fault; a resumed run."""
 
     name = "checkpoints"
     share = 6
@@ -68,6 +71,20 @@ class Checkpoints(Target):
             for part, content in self.sound.items()
         }
         self.canary = material.root.parent / "canary"
+        self.model = material.tasks["decoder"].build_model(
+            Namespace(**material.configs["decoder"])
+        )
+        self.optimizer = torch.optim.AdamW(self.model.parameters())
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.step()
+        # Beside the weights, in the checkpoint of a training.
+        self.beside = dict(
+            optimizers=[copy.deepcopy(self.optimizer.state_dict())],
+            schedulers=[None],
+            scaler=None,
+            reporter=dict(epoch=1, stats={1: dict(valid=dict(loss=1.0))}),
+        )
 
     def _in_archive(self, part: str, data: bytes, compress: bool) -> bytes:
         """torch's zip with another pickle in it."""
@@ -98,10 +115,8 @@ class Checkpoints(Target):
             everywhere = st.sampled_from(sorted(CHANGES)).map(
                 lambda how: [(key, how) for key in states]
             )
-            return st.builds(
-                lambda edits, legacy: saved(self._changed(states, edits), legacy),
-                st.one_of(edits, edits, everywhere),
-                st.sampled_from([False, False, False, True]),
+            return st.one_of(edits, edits, everywhere).map(
+                lambda edits: self._changed(states, edits)
             )
 
         def content(part: str):
@@ -120,10 +135,13 @@ class Checkpoints(Target):
                 for n in zipfile.ZipFile(io.BytesIO(sound)).namelist()
                 if n.endswith("data.pkl")
             )
+            weights = st.builds(
+                saved, changed(part), st.sampled_from([False, False, False, True])
+            )
             return st.one_of(
-                changed(part),
-                changed(part),
-                changed(part),
+                weights,
+                weights,
+                weights,
                 st.sampled_from(made),
                 st.sampled_from(hostile),
                 damaged(sound),
@@ -136,7 +154,14 @@ class Checkpoints(Target):
         inference = st.one_of(
             [st.builds(Case, st.just(p), content(p)) for p in sorted(self.sound)]
         )
-        resume = st.builds(Case, st.just("resume"), content("decoder"))
+        sound = self.states["decoder"]
+        training = st.one_of(
+            changed("decoder").map(lambda states: dict(self.beside, model=states)),
+            changed_data(self.beside).map(lambda beside: dict(beside, model=sound)),
+        )
+        resume = st.builds(
+            Case, st.just("resume"), st.one_of(content("decoder"), training.map(saved))
+        )
         return st.one_of(inference, inference, inference, resume)
 
     @staticmethod
@@ -158,12 +183,16 @@ class Checkpoints(Target):
         return states
 
     def run(self, case: Case, folder: Path) -> None:
-        from espnet_fsqdiff.tasks.trainer import read_checkpoint
+        from espnet_fsqdiff.tasks.trainer import ResumableTrainer
+        from espnet_fsqdiff.tasks.training_state import load_training
 
         if case.kind == "resume":
             path = folder / "checkpoint.pth"
             path.write_bytes(case.content)
-            read_checkpoint(path)
+            states = ResumableTrainer.mend(folder)
+            if states is not None:
+                parts = (self.model, [self.optimizer], [None], None)
+                load_training(path, states, *parts)
             return
         path = folder / "model.pth"
         path.write_bytes(case.content)

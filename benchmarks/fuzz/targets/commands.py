@@ -12,7 +12,7 @@ from benchmarks.fuzz.targets.data_dirs import TABLES, edited, write_set
 from benchmarks.fuzz.values import ODD, texts, yaml_files
 
 # Every so many of them goes to a process of its own, which takes seconds.
-OWN_PROCESS = 100
+OWN_PROCESS = 10
 
 
 class Commands(Target):

@@ -1,4 +1,4 @@
-"""Tokens: archives, their scp files, tables of whole numbers, token lists."""
+"""Tokens, speaker embeddings, mels: archives, their scp files, tables, token lists."""
 
 import pickle
 import struct
@@ -14,24 +14,28 @@ from benchmarks.fuzz.target import Case, Target
 from benchmarks.fuzz.targets.data_dirs import edited
 from benchmarks.fuzz.values import damaged, junk
 
-NAMES = ("tokens.scp", "tokens.ark", "tokens.txt", "durations.txt", "counts.txt")
+ARCHIVES = ("tokens", "vectors", "mels")
+TABLES = ("tokens.txt", "durations.txt", "counts.txt")
+NAMES = (*TABLES, *(f"{name}.{kind}" for name in ARCHIVES for kind in ("scp", "ark")))
+UTTS = ("utt1", "utt2", "utt3")
 
 
 class Tokens(Target):
-    """`read_tokens`, `read_int_table`, `read_counts`, `read_token_list`, the fit."""
+    """What reads tokens, embeddings, mels, counts and token lists; the fit."""
 
     name = "tokens (scp, ark, tables)"
     share = 24
-    names = ("tokens.scp", "tokens.txt", "durations.txt", "counts.txt", "utt", "set")
+    names = (*TABLES, *(f"{name}.scp" for name in ARCHIVES), "utt", "set")
 
     def __init__(self, material: Material):
         super().__init__(material)
         self.sound: Dict[str, bytes] = {
             name: (material.tokens / name).read_bytes() for name in NAMES
         }
-        self.sound["tokens.scp"] = self.sound["tokens.scp"].replace(
-            str(material.tokens).encode(), b"HERE"
-        )
+        place = str(material.tokens).encode()
+        for name in ARCHIVES:
+            scp = f"{name}.scp"
+            self.sound[scp] = self.sound[scp].replace(place, b"HERE")
         self.sound["list.txt"] = material.symbols.read_bytes()
         self.canary = material.root.parent / "canary"
 
@@ -39,32 +43,35 @@ class Tokens(Target):
         def content(name: str):
             sound = self.sound[name]
             kinds = [damaged(sound), junk()]
-            if name == "tokens.ark":
+            if name.endswith(".ark"):
                 kinds += [st.sampled_from(self._arks())] * 2
-            elif name == "tokens.scp":
-                kinds += [st.sampled_from(self._entries()).map(self._scp)] * 3
-            if name != "tokens.ark":
+            elif name.endswith(".scp"):
+                entries = st.sampled_from(self._entries(name[: -len(".scp")]))
+                kinds += [entries.map(lambda entry: self._scp(name, entry))] * 3
+            if not name.endswith(".ark"):
                 kinds += [
                     edited(sound.decode()).map(
                         lambda t: t.encode("utf-8", "surrogatepass")
                     )
                 ] * 2
                 kinds += [st.sampled_from([b"\xff\n", b"", b"\n", b" \n"])]
-            return st.tuples(st.just(name), st.one_of(kinds))
+            # The fit reads neither embeddings nor mels.
+            fits = not name.startswith(("vectors", "mels"))
+            return st.builds(
+                Case,
+                st.sampled_from(["read", "read", "read", "fit" if fits else "read"]),
+                st.tuples(st.just(name), st.one_of(kinds)),
+            )
 
-        return st.builds(
-            Case,
-            st.sampled_from(["read", "read", "read", "fit"]),
-            st.one_of([content(name) for name in sorted(self.sound)]),
-        )
+        return st.one_of([content(name) for name in sorted(self.sound)])
 
-    def _scp(self, entry: str) -> bytes:
-        lines = self.sound["tokens.scp"].decode().splitlines()
+    def _scp(self, name: str, entry: str) -> bytes:
+        lines = self.sound[name].decode().splitlines()
         return "\n".join([f"utt1 {entry}", *lines[1:], ""]).encode()
 
-    def _entries(self):
+    def _entries(self, name: str):
         canary = self.canary
-        ark = "HERE/tokens.ark"
+        ark = f"HERE/{name}.ark"
         return [
             *(ark, f"{ark}:0", f"{ark}:-1", f"{ark}:1", f"{ark}:{10**9}", f"{ark}:"),
             *(f"{ark}:{10**30}", f"{ark}:5[0:2]", f"{ark}:5[2:0]", f"{ark}:5[9:9]"),
@@ -77,7 +84,8 @@ class Tokens(Target):
             ),
             *(f"mkdir {canary} |", f"|mkdir {canary}", f"cat {ark} |", "-", "-:5", "|"),
             *("HERE", "HERE:5", "/dev/zero:0", "/dev/null:0", "/etc/passwd:0", "\0:5"),
-            *("x" * 5000, "tokens.ark:5", "HERE/tokens.txt:5", "HERE/counts.txt"),
+            *("x" * 5000, f"{name}.ark:5", "HERE/tokens.txt:5", "HERE/counts.txt"),
+            *(f"HERE/{other}.ark:5" for other in ARCHIVES),
         ]
 
     def _arks(self):
@@ -115,8 +123,12 @@ class Tokens(Target):
         yield pickle.dumps([1])
 
     def run(self, case: Case, folder: Path) -> None:
+        from espnet2.train.dataset import DATA_TYPES
+
         from espnet_fsqdiff.bin import fit_duration
+        from espnet_fsqdiff.tasks.data_types import name_faults
         from espnet_fsqdiff.text.tokenizer import TextTokenizer
+        from espnet_fsqdiff.token2wav.speakers import read_embeddings
         from espnet_fsqdiff.token_io import read_counts, read_int_table, read_tokens
 
         place = folder / "set"
@@ -139,3 +151,8 @@ class Tokens(Target):
         read_int_table(place / "durations.txt")
         read_counts(place / "counts.txt")
         TextTokenizer("char", place / "list.txt").encode("a word.", "utt")
+        voices = read_embeddings(place / "vectors.scp", UTTS)
+        assert all(voice.isfinite().all() for voice in voices.values()), "odd voices"
+        name_faults()
+        for mel in DATA_TYPES["kaldi_ark"]["func"](str(place / "mels.scp")).values():
+            assert isinstance(mel, np.ndarray), "no array"

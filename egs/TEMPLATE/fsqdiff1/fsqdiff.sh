@@ -301,6 +301,7 @@ stage_4() {
     local others=("${valid_set}" "${eval_sets[@]}")
     others=("${others[@]/#/${raw}/}")
     need 3 "${raw}/${train_set}/text" "${others[@]/%//text}"
+    same_utts 3 "${raw}/${train_set}"/{wav.scp,text}
     ${python} -m espnet_fsqdiff.bin.make_token_list --nbpe "${nbpe}" \
         --train_text "${raw}/${train_set}/text" --check_text "${others[@]/%//text}" \
         --output_dir "${token_listdir}" "${cut_opts[@]}"
