@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 import numpy as np
 
@@ -122,18 +122,18 @@ def read_epoch(words: Sequence[str], splits: int, pipe) -> None:
     )
 
 
-def measure(words: Sequence[str], splits: int) -> Dict[str, float]:
-    """What reading an epoch takes, in a process of its own."""
+def measure(read: Callable, *args: Any) -> Any:
+    """What `read(*args, pipe)` sends, called in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     ours, theirs = context.Pipe()
-    process = context.Process(target=read_epoch, args=(words, splits, theirs))
+    process = context.Process(target=read, args=(*args, theirs))
     process.start()
     theirs.close()
     try:
         found = ours.recv()
     except EOFError:
-        raise SystemExit(f"reading {splits} splits failed") from None
+        raise SystemExit(f"{read.__name__}{args} failed") from None
     process.join()
     return found
 
@@ -152,7 +152,9 @@ def main(cmd: Optional[Sequence[str]] = None) -> None:
         print("| --: | --: | --: | --: | --: | --: | --: |", flush=True)
         for splits in args.splits:
             data = split(root / "train", splits)
-            found = measure(command(data, root / "symbols.txt", args), splits)
+            found = measure(
+                read_epoch, command(data, root / "symbols.txt", args), splits
+            )
             share = (found["peak"] - found["before"]) / found["utterances"] * 1e5
             rate = found["utterances"] / found["seconds"]
             print(

@@ -3,13 +3,14 @@
     python -m benchmarks.scaling conf/train_cdcd_paper.yaml --hours 65000
 
 Floating-point operations and memory for gradients are counted by running the training
-step of one utterance; bytes on disk by writing an archive. Times on accelerators are
-the operations over the printed peak times an assumed utilisation, and are called so.
+step of one utterance; bytes on disk by merging random tokens as stage 7 does. Times on
+accelerators are the operations over the printed peak times an assumed utilisation, and
+are called so.
 """
 
 import argparse
 import tempfile
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
@@ -22,10 +23,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.networks import Parts, build
 from benchmarks.tables import table
 from benchmarks.workload import RATE_HZ, make_workload
+from espnet_fsqdiff.arks import write_ark
+from espnet_fsqdiff.extraction import merge
+from espnet_fsqdiff.shards import CHUNK_SIZE, Chunk, deal
 
-# Dense peak in TFLOP/s of half precision with float32 sums: the makers' data sheets
-# (V100 SXM2: float16; A100 and H100 SXM: bfloat16).
-PEAK_TFLOPS = {"V100": 125.0, "A100": 312.0, "H100": 989.0}
+# Dense peak in TFLOP/s: the makers' data sheets (A100 and H100 SXM with float32 sums;
+# V100 SXM2, which has no bfloat16, the only half precision that ESPnet's trainer takes
+# where torch has it, by emulation too).
+PEAK_TFLOPS = {"V100, float32": 15.7, "A100, bfloat16": 312.0, "H100, bfloat16": 989.0}
+SYMBOLS_HZ = 15.0  # characters of read English, roughly
 # Weights, gradients and moving average in float32, two moments of AdamW.
 BYTES_PER_PARAMETER = 4 + 4 + 4 + 8
 
@@ -156,22 +162,47 @@ def make_plan(config: Dict, cost: StepCost, num_gpus: int, hours: float) -> Plan
     )
 
 
-def token_bytes(num_utterances: int = 1000, seconds: float = 10.0) -> float:
-    """Bytes a token takes in an archive and its table, measured on random ones."""
-    from espnet_fsqdiff.arks import write_ark
+def disk_bytes(num_utterances: int = 1000, seconds: float = 10.0) -> Dict[str, float]:
+    """Bytes a token that stage 7 leaves on disk, by file.
 
-    frames = round(seconds * RATE_HZ)
+    Random tokens, and durations of random texts, are merged as it merges them, under
+    names of usual length. Counts and statistics, of one size for any set, are left out.
+
+    Args:
+        num_utterances: Utterances of the set.
+        seconds: Length of each.
+    """
+    frames, symbols = round(seconds * RATE_HZ), round(seconds * SYMBOLS_HZ)
     rng = np.random.default_rng(0)
-    tokens = {
-        f"speaker0000-utterance{i:08d}": rng.integers(0, 6561, frames)
-        for i in range(num_utterances)
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        ark = Path(folder) / "tokens.1.ark"
-        offsets = write_ark(ark, tokens)
-        lines = [f"{utt} dump/tokens/{ark.name}:{n}\n" for utt, n in offsets.items()]
-        size = ark.stat().st_size + sum(map(len, lines))
-    return size / (num_utterances * frames)
+    utts = [f"speaker0000-utterance{i:08d}" for i in range(num_utterances)]
+    out = Path("dump/tokens/train_tokenizer/train")
+    chunks = []
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for job, number, some in deal(utts, num_jobs=1, chunk_size=CHUNK_SIZE):
+            ark = out / f"tokens.{job}.{number}.ark"
+            chunk = Chunk(ark, job, some, lambda: "0" * 64)
+            tokens = {utt: rng.integers(0, 6561, frames) for utt in some}
+            durations = {}
+            for utt in some:  # at least one frame for each symbol
+                ends = 1 + rng.choice(frames - 1, symbols - 1, replace=False)
+                ends = np.concatenate([[0], np.sort(ends), [frames]])
+                durations[utt] = np.diff(ends).tolist()
+            chunk.write_note(
+                rate_hz=RATE_HZ,
+                num_codes=6561,
+                offsets=write_ark(ark, tokens),
+                durations=durations,
+            )
+            chunks.append(chunk)
+        merge({out: chunks})
+        sizes: Dict[str, int] = {}
+        for path in sorted(out.iterdir()):
+            if path.name in ("counts.txt", "stats.json"):
+                continue
+            many = path.name.count(".") > 1  # one of each chunk
+            name = f"tokens.*{path.suffix}" if many else path.name
+            sizes[name] = sizes.get(name, 0) + path.stat().st_size
+    return {name: size / (num_utterances * frames) for name, size in sizes.items()}
 
 
 def report(args: argparse.Namespace) -> Iterator[str]:
@@ -196,8 +227,8 @@ def report(args: argparse.Namespace) -> Iterator[str]:
     )
     state = cost.parameters * BYTES_PER_PARAMETER / 1e9
     saved = cost.saved_bytes / cost.num_frames * parts.config["batch_bins"] / 1e9
-    per_token = token_bytes()
-    on_disk = args.hours * 3600 * RATE_HZ * per_token / 1e9
+    per_token = disk_bytes()
+    on_disk = args.hours * 3600 * RATE_HZ * sum(per_token.values()) / 1e9
     yield from table(
         "of the whole|",
         [
@@ -208,7 +239,8 @@ def report(args: argparse.Namespace) -> Iterator[str]:
             ["FLOP", f"{plan.flops:.3g}"],
             ["weights, gradients, optimizer, moving average (GB)", f"{state:.2f}"],
             ["for gradients of a batch, float32 (GB)", f"{saved:.1f}"],
-            ["bytes a token on disk", f"{per_token:.2f}"],
+            *([f"bytes a token in {k}", f"{v:.2f}"] for k, v in per_token.items()),
+            ["bytes a token on disk", f"{sum(per_token.values()):.2f}"],
             [f"tokens of {args.hours:,.0f} h on disk (GB)", f"{on_disk:.1f}"],
         ],
     )
@@ -218,7 +250,7 @@ def report(args: argparse.Namespace) -> Iterator[str]:
         [
             [
                 name,
-                f"{peak:.0f}",
+                f"{peak:g}",
                 f"{plan.hours(peak, args.num_gpus, args.utilisation):.0f}",
                 f"{peak * 1e12 * args.utilisation * cost.num_frames / cost.flops:,.0f}",
             ]

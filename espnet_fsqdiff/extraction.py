@@ -7,32 +7,44 @@ import hashlib
 import json
 import logging
 import time
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    TextIO,
+    Tuple,
+)
 
 import numpy as np
 
 from espnet_fsqdiff.arks import write_ark
-from espnet_fsqdiff.data.datadir import DataDir, write_table
+from espnet_fsqdiff.data.datadir import DataDir, check_audio_file
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 from espnet_fsqdiff.shards import (
     CHUNK_SIZE,
     Chunk,
     Chunks,
+    check_whole,
     deal,
     digest_file,
-    notes_of,
     remove_strays,
     unfinished,
 )
 from espnet_fsqdiff.token_io import (
     check_tokens,
     count_codes,
-    read_tokens,
+    format_row,
+    read_entries,
     token_stats,
     write_counts,
-    write_int_table,
 )
 
 # What `merge` writes; tokens.scp comes last and stands for the set.
@@ -62,10 +74,13 @@ def plan(
     num_jobs: int,
     key: str,
     chunk_size: int = CHUNK_SIZE,
+    job: Optional[int] = None,
 ) -> Chunks:
     """Deal the utterances of all sets to the jobs.
 
-    Every job gets a contiguous part of the sorted utterances of every set.
+    Every job gets a contiguous part of the sorted utterances of every set. Audio files
+    are looked at when the key of their chunk is asked for, so a job leaves those of
+    others alone.
 
     Args:
         data_dirs: Kaldi data directories; their last names are the sets'.
@@ -73,9 +88,10 @@ def plan(
         num_jobs: How many parts.
         key: Digest of the tokenizer and of the options that change its output.
         chunk_size: Utterances in a chunk at most.
+        job: Plan the chunks of this job alone, from 1; by default those of all.
 
     Returns:
-        Chunks by output directory.
+        Chunks by output directory, in the order of their utterances.
 
     Raises:
         InputError: A data directory is not in order, or two have one name.
@@ -88,19 +104,23 @@ def plan(
                 f"{data_dir}: another data directory is called {data_dir.name} too; "
                 "rename one"
             )
-        data = DataDir.read(data_dir)
+        data = DataDir.read(data_dir, check_audio=False)
         utts = sorted(data.wav)
         chunks[out] = []
-        for job, number, some in deal(utts, num_jobs, chunk_size):
+        for whose, number, some in deal(utts, num_jobs, chunk_size):
+            if job not in (None, whose):
+                continue
             part = data.subset(some)
-            ark = out / f"tokens.{job}.{number}.ark"
-            chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
+            ark = out / f"tokens.{whose}.{number}.ark"
+            make_key = partial(_chunk_key, key, part, data_dir / "wav.scp")
+            chunks[out].append(Chunk(ark, whose, part, make_key))
     return chunks
 
 
-def _chunk_key(key: str, data: DataDir) -> str:
+def _chunk_key(key: str, data: DataDir, wav_scp: Path) -> str:
     digest = hashlib.sha256(key.encode())
     for utt, name in data.wav.items():
+        check_audio_file(wav_scp, utt, name)
         stat = Path(name).stat()
         row = [utt, name, stat.st_size, stat.st_mtime_ns, data.text[utt]]
         digest.update(json.dumps(row).encode())
@@ -220,35 +240,23 @@ def merge(chunks: Chunks) -> None:
             to run and the first utterance.
     """
     for out, part in chunks.items():
-        _merge_set(out, part, notes_of(out, part, "tokens", "the extraction"))
+        check_whole(out, part, "tokens", "the extraction")
+        _merge_set(out, part)
 
 
-def _merge_set(out: Path, part: List[Chunk], notes: List[Dict]) -> None:
-    entries: Dict[str, str] = {}
-    durations: Dict[str, np.ndarray] = {}
-    for chunk, note in zip(part, notes):
-        for utt, offset in note["offsets"].items():
-            entries[utt] = f"{chunk.ark}:{offset}"
-        durations.update({u: np.array(d) for u, d in note["durations"].items()})
-    # The key of a chunk binds it to its utterances: this checks the code.
-    assert sorted(entries) == sorted(u for c in part for u in c.data.wav)
-
-    num_codes, rate_hz = notes[0]["num_codes"], notes[0]["rate_hz"]
+def _merge_set(out: Path, part: List[Chunk]) -> None:
+    first = part[0].load_note()
+    num_codes, rate_hz = first["num_codes"], first["rate_hz"]
     for name in _SET_FILES:
         (out / name).unlink(missing_ok=True)
     with atomic_path(out / "tokens.scp") as scp:
-        write_table(scp, entries)
-        tokens = read_tokens(scp, num_codes)
-        write_int_table(out / "tokens.txt", tokens)
-        write_table(out / "utt2num_tokens", {u: len(t) for u, t in tokens.items()})
-        if durations:
-            write_int_table(out / "durations.txt", durations)
-        counts = count_codes(tokens.values(), num_codes)
+        counts, sums = _write_tables(
+            out, scp, part, num_codes, aligned=bool(first["durations"])
+        )
         write_counts(out / "counts.txt", counts)
-        stats = token_stats(counts, len(tokens), rate_hz)
+        stats = token_stats(counts, sum(len(c.data) for c in part), rate_hz)
         with atomic_path(out / "stats.json") as aside:
             aside.write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
-        sums = {chunk.ark: note["sha256"] for chunk, note in zip(part, notes)}
         sums[out / "tokens.scp"] = digest_file(scp)
         others = [out / name for name in _SET_FILES if (out / name).is_file()]
         sums.update({path: digest_file(path) for path in others})
@@ -264,3 +272,52 @@ def _merge_set(out: Path, part: List[Chunk], notes: List[Dict]) -> None:
         f"{rate_hz:g} tokens/s, {stats['bits_per_second']:.0f} bit/s "
         f"({stats['entropy_bits_per_second']:.0f} by entropy)"
     )
+
+
+def _write_tables(
+    out: Path, scp: Path, part: List[Chunk], num_codes: int, aligned: bool
+) -> Tuple[np.ndarray, Dict[Path, str]]:
+    """Write the tables of a set chunk by chunk: a set's tokens need not fit in memory.
+
+    Args:
+        out: The set's directory; tokens.txt, utt2num_tokens and durations.txt are
+            made there.
+        scp: Where the places of the tokens go.
+        part: The set's chunks, all of them whole, in the order of the utterances.
+        num_codes: Codebook size to check the tokens against.
+        aligned: The chunks have durations.
+
+    Returns:
+        How often each code is used (num_codes,), and the SHA-256 of every archive.
+    """
+    counts = np.zeros(num_codes, dtype=np.int64)
+    sums: Dict[Path, str] = {}
+    with ExitStack() as tables:
+        places = tables.enter_context(open(scp, "w", encoding="utf-8"))
+        rows = tables.enter_context(_table(out / "tokens.txt"))
+        lengths = tables.enter_context(_table(out / "utt2num_tokens"))
+        if aligned:
+            durations = tables.enter_context(_table(out / "durations.txt"))
+        for chunk in part:
+            note = chunk.load_note()
+            sums[chunk.ark] = note["sha256"]
+            entries = {u: f"{chunk.ark}:{at}" for u, at in note["offsets"].items()}
+            # The key of a chunk binds it to its utterances: this checks the code.
+            assert list(entries) == sorted(chunk.data)
+            for utt, tokens in read_entries(entries, out / "tokens.scp"):
+                check_tokens(tokens, num_codes, utt)
+                counts += count_codes([tokens], num_codes)
+                places.write(f"{utt} {entries[utt]}\n")
+                rows.write(f"{utt} {format_row(tokens)}\n")
+                lengths.write(f"{utt} {len(tokens)}\n")
+                if aligned:
+                    row = format_row(note["durations"][utt])
+                    durations.write(f"{utt} {row}\n")
+    return counts, sums
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[TextIO]:
+    """A table to write line by line, whole or not at all."""
+    with atomic_path(path) as aside, open(aside, "w", encoding="utf-8") as file:
+        yield file

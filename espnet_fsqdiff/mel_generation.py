@@ -4,6 +4,7 @@ import hashlib
 import logging
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
@@ -17,9 +18,9 @@ from espnet_fsqdiff.shards import (
     CHUNK_SIZE,
     Chunk,
     Chunks,
+    check_whole,
     deal,
     digest_file,
-    notes_of,
     remove_strays,
     unfinished,
 )
@@ -83,7 +84,7 @@ def plan(
         for job, number, utts in deal(sorted(tokens), num_jobs, chunk_size):
             part = {utt: Utterance(tokens[utt], voices.get(utt)) for utt in utts}
             ark = out / f"mels.{job}.{number}.ark"
-            chunks[out].append(Chunk(ark, job, part, _chunk_key(key, part)))
+            chunks[out].append(Chunk(ark, job, part, partial(_chunk_key, key, part)))
     return chunks
 
 
@@ -165,10 +166,11 @@ def merge(chunks: Chunks) -> None:
             and the first utterance.
     """
     for out, part in chunks.items():
-        notes = notes_of(out, part, "mels", "the mel generation")
+        check_whole(out, part, "mels", "the mel generation")
         entries: Dict[str, str] = {}
         frames: Dict[str, int] = {}
-        for chunk, note in zip(part, notes):
+        for chunk in part:
+            note = chunk.load_note()
             entries.update(
                 {u: f"{chunk.ark}:{at}" for u, at in note["offsets"].items()}
             )

@@ -8,8 +8,19 @@ a key of all that the content depends on; a chunk with another key is made again
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Collection, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
@@ -25,13 +36,18 @@ class Chunk:
         ark: Where what is made of them goes.
         job: The job that makes it, from 1.
         data: Its utterances.
-        key: Digest of all that the content depends on.
+        make_key: Returns `key`; called once, and only if the chunk is looked at.
     """
 
     ark: Path
     job: int
     data: Collection[str]
-    key: str
+    make_key: Callable[[], str]
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the content depends on."""
+        return self.make_key()
 
     @property
     def note(self) -> Path:
@@ -40,13 +56,18 @@ class Chunk:
 
     def read_note(self) -> Optional[Dict[str, Any]]:
         """The note, or None if the chunk is to be made (again)."""
+        key = self.key  # of what the content is made of before it is made
         try:
-            note = json.loads(self.note.read_text(encoding="utf-8"))
-            if note["key"] != self.key or note["sha256"] != digest_file(self.ark):
+            note = self.load_note()
+            if note["key"] != key or note["sha256"] != digest_file(self.ark):
                 return None
             return note
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+
+    def load_note(self) -> Dict[str, Any]:
+        """The note of a chunk that is known to be whole."""
+        return json.loads(self.note.read_text(encoding="utf-8"))
 
     def write_note(self, **content: Any) -> None:
         """Say that the archive, which is there, is whole."""
@@ -99,10 +120,8 @@ def unfinished(chunks: Chunks, job: int) -> Tuple[List[Chunk], int, int]:
     return todo, total - sum(len(c.data) for c in todo), total
 
 
-def notes_of(
-    out: Path, part: Sequence[Chunk], what: str, work: str
-) -> List[Dict[str, Any]]:
-    """The notes of all chunks of a set.
+def check_whole(out: Path, part: Sequence[Chunk], what: str, work: str) -> None:
+    """Check that all chunks of a set are there.
 
     Args:
         out: The set's directory.
@@ -114,8 +133,7 @@ def notes_of(
         InputError: Chunks are missing; the message names the set, the jobs to run and
             the first utterance.
     """
-    notes = [chunk.read_note() for chunk in part]
-    missing = [c for c, note in zip(part, notes) if note is None]
+    missing = [chunk for chunk in part if chunk.read_note() is None]
     if missing:
         jobs = ", ".join(map(str, sorted({c.job for c in missing})))
         count = sum(len(c.data) for c in missing)
@@ -123,7 +141,6 @@ def notes_of(
             f"{out}: {count} utterances have no {what} (the first is "
             f"{min(missing[0].data)}); run job {jobs} of {work} again"
         )
-    return notes
 
 
 def remove_strays(out: Path, part: Sequence[Chunk], stem: str) -> None:

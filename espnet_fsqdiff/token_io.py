@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional, Union
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -41,18 +41,33 @@ def read_tokens(
             token is outside the codebook.
     """
     path = Path(path)
-    read = _read_scp if path.suffix == ".scp" else read_int_table
-    tokens = read(path)
+    if path.suffix == ".scp":
+        tokens = dict(read_entries(read_table(path), path))
+    else:
+        tokens = read_int_table(path)
     if num_codes is not None:
         for utt, array in tokens.items():
             check_tokens(array, num_codes, utt)
     return tokens
 
 
-def _read_scp(path: Path) -> Dict[str, np.ndarray]:
-    tokens = {}
+def read_entries(
+    entries: Mapping[str, str], path: PathLike
+) -> Iterator[Tuple[str, np.ndarray]]:
+    """Read tokens one utterance after the other.
+
+    Args:
+        entries: `<archive>:<offset>` by utterance id.
+        path: The scp file that they are of, for messages.
+
+    Yields:
+        Utterance ids and tokens (T,), int64.
+
+    Raises:
+        InputError: An archive is missing or damaged.
+    """
     with ArkReader() as archives:
-        for utt, entry in read_table(path).items():
+        for utt, entry in entries.items():
             try:
                 array = archives.read(entry)
                 if array.dtype != np.int32 or array.ndim != 1:
@@ -67,8 +82,7 @@ def _read_scp(path: Path) -> Dict[str, np.ndarray]:
                     f"{path}: {utt}: {entry} is damaged ({e}); extract the tokens "
                     "again (stage 7)"
                 ) from e
-            tokens[utt] = array.astype(np.int64)
-    return tokens
+            yield utt, array.astype(np.int64)
 
 
 def read_int_table(path: PathLike) -> Dict[str, np.ndarray]:
@@ -86,8 +100,12 @@ def read_int_table(path: PathLike) -> Dict[str, np.ndarray]:
 
 def write_int_table(path: PathLike, table: Mapping[str, np.ndarray]) -> None:
     """Write int arrays as `utt 12 5 ...` lines, sorted, whole or not at all."""
-    rows = {utt: " ".join(map(str, np.asarray(x).tolist())) for utt, x in table.items()}
-    write_table(path, rows)
+    write_table(path, {utt: format_row(x) for utt, x in table.items()})
+
+
+def format_row(values: Iterable[int]) -> str:
+    """`12 5 ...`: what stands behind an utterance id in a table of ints."""
+    return " ".join(map(str, np.asarray(values).tolist()))
 
 
 def count_codes(tokens: Iterable[np.ndarray], num_codes: int) -> np.ndarray:

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 import wave
 from pathlib import Path
 
@@ -260,6 +261,40 @@ def test_more_jobs_than_utterances(recipe):
     assert len(read_tokens(recipe / "tokens" / "valid" / "tokens.scp")) == 3
 
 
+def test_a_job_leaves_the_audio_of_others_alone(recipe):
+    (recipe / "train" / "audio" / "train-022.wav").unlink()  # job 2 has it
+    run(recipe, num_jobs=2, job=1)
+    assert len(FakeTokenizer.encoded) == 12
+    message = "wav.scp: utterance train-022 names .*, which does not exist"
+    for more in ({"job": 2}, {"merge": "true"}):
+        with pytest.raises(InputError, match=message):
+            run(recipe, num_jobs=2, **more)
+    assert len(FakeTokenizer.encoded) == 12  # said before any work
+
+
+def test_memory_of_the_merge_does_not_grow_with_the_tokens(tmp_path, recipe):
+    num_utts, num_tokens = 100, 5000
+
+    class Verbose(FakeTokenizer):
+        has_ctc, text_tokenizer = False, None
+
+        def encode_batch(self, wavs, fs, utt_ids=None):
+            return [np.arange(num_tokens) % NUM_CODES for _ in wavs]
+
+    make_data_dir(tmp_path / "many", num_utts, 2)
+    more = {"data_dirs": tmp_path / "many", "num_jobs": 1}
+    run(recipe, Verbose, **more)
+    tracemalloc.start()
+    try:
+        run(recipe, Verbose, merge="true", **more)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    stats = json.loads((recipe / "tokens" / "many" / "stats.json").read_text())
+    assert stats["num_tokens"] == num_utts * num_tokens
+    assert peak < 2 * num_utts * num_tokens  # less than two bytes for each
+
+
 def test_faults_name_the_utterance(recipe):
     class Outside(FakeTokenizer):
         shift = NUM_CODES
@@ -281,6 +316,8 @@ def test_bad_options(recipe):
         run(recipe, num_jobs=2, job=3)
     with pytest.raises(InputError, match="--batch_size 0"):
         run(recipe, batch_size=0)
+    with pytest.raises(InputError, match="--device cuda:99: torch sees"):
+        run(recipe, device="cuda:99")
     (recipe / "model.pth").unlink()
     with pytest.raises(InputError, match="model.pth: no such file"):
         main(options(recipe))

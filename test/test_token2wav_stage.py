@@ -277,3 +277,31 @@ def test_speaker_embeddings_reach_what_takes_them(recipe):
 def test_faults(recipe, options, error):
     done, _ = run(recipe, options)
     assert done.returncode == 2 and error in done.stderr
+
+
+@pytest.mark.parametrize(
+    "asked, gpus, device", [("false", 0, "cpu"), ("true", 1, "cuda")]
+)
+def test_extraction_has_a_gpu_for_each_job_if_asked(
+    recipe, monkeypatch, asked, gpus, device
+):
+    slurm = recipe / "bin/slurm.pl"
+    slurm.parent.mkdir()
+    slurm.write_text(
+        '#!/bin/sh\necho "$@" >> jobs.txt\n'
+        f'exec {sys.executable} -m espnet_fsqdiff.bin.run_local "$@"\n'
+    )
+    slurm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slurm.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("cmd_backend", "slurm")
+    calls = []
+    for stage, options in ((7, ""), (11, f"{VOC} {TUNE}")):
+        done, said = run(recipe, f"--gpu_extraction {asked} {options}", stage)
+        assert done.returncode == 0, done.stderr
+        calls += said
+    for command in ("extract_tokens", "generate_mels"):
+        jobs = (recipe / "jobs.txt").read_text().splitlines()
+        (job,) = [line for line in jobs if f"bin.{command} " in line]
+        assert job.startswith(f"--gpu {gpus} JOB=1:2 ")
+        made = [call for call in calls if call.startswith(command)]
+        assert [words(call, "--device") for call in made] == [[device], [device], []]

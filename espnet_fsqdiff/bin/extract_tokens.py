@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional, Tuple
 
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.bin.devices import check_device
 from espnet_fsqdiff.bin.jobs import add_job_arguments, check_job
 from espnet_fsqdiff.errors import InputError
 
@@ -60,7 +61,14 @@ def extract(args: argparse.Namespace, load_tokenizer: Callable[..., Any]) -> Non
     check_job(args)
     # Padding in a batch may move a rounding, so the batch size counts too.
     key = f"{model_key(*_model_files(args))} {args.batch_size}"
-    chunks = plan(args.data_dirs, args.output_root, args.num_jobs, key, args.chunk_size)
+    chunks = plan(
+        args.data_dirs,
+        args.output_root,
+        args.num_jobs,
+        key,
+        args.chunk_size,
+        job=None if args.merge else args.job,
+    )
     if args.merge:
         merge(chunks)
         return
@@ -68,6 +76,7 @@ def extract(args: argparse.Namespace, load_tokenizer: Callable[..., Any]) -> Non
     def load():
         import torch
 
+        check_device(args.device)
         torch.set_num_threads(args.num_threads)
         return load_tokenizer(*_model_files(args), device=args.device)
 

@@ -16,6 +16,7 @@ from espnet_fsqdiff.bin.chain_arguments import (
     given_options,
 )
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.bin.devices import check_device
 from espnet_fsqdiff.bin.jobs import add_job_arguments, check_job
 from espnet_fsqdiff.chain_options import TOKEN2MEL_OPTIONS
 from espnet_fsqdiff.espnet_check import require_espnet
@@ -91,6 +92,7 @@ def main(cmd: Optional[List[str]] = None) -> None:
         from espnet_fsqdiff.token2wav import load_chain
         from espnet_fsqdiff.tokenizer import SpeechTokenizer
 
+        check_device(args.device)
         torch.set_num_threads(args.num_threads)
         tokenizer = SpeechTokenizer.from_pretrained(
             *tokenizer_files, device=args.device

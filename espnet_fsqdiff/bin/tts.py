@@ -22,6 +22,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 from espnet_fsqdiff.bin import tts_options
 from espnet_fsqdiff.bin.cli import cli
+from espnet_fsqdiff.bin.devices import check_device
 from espnet_fsqdiff.bin.tts_options import SPEECH_OPTIONS, given
 from espnet_fsqdiff.chain_options import CHAIN_OPTIONS, FILE_OPTIONS
 from espnet_fsqdiff.errors import InputError
@@ -92,23 +93,13 @@ def load(
             or what it needs is not installed.
     """
     try:
-        import torch
-
         from espnet_fsqdiff.text2speech import Text2Speech
     except ModuleNotFoundError:
         from espnet_fsqdiff.espnet_check import require_espnet
 
         require_espnet()
         raise
-    try:
-        wanted = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"--device {device}: there is no such kind; give cpu or cuda")
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"--device {device}: torch sees {torch.cuda.device_count()} GPUs here; "
-            "give another, or cpu"
-        )
+    check_device(device)
     # What ESPnet prints when it is imported is nothing for users.
     with contextlib.redirect_stdout(None):
         return Text2Speech.from_pretrained(

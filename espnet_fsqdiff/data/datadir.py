@@ -272,7 +272,13 @@ def _check_audio_name(file: Path, utt: str, name: str, check_audio: bool) -> Non
             f"{file}: utterance {utt} is a command ({name}); run it and name "
             "the file it makes"
         )
-    if check_audio and not os.path.isfile(name):
+    if check_audio:
+        check_audio_file(file, utt, name)
+
+
+def check_audio_file(file: Path, utt: str, name: str) -> None:
+    """Raise InputError if the audio `name` that `file` names for `utt` is not there."""
+    if not os.path.isfile(name):
         raise InputError(
             f"{file}: utterance {utt} names {name}, which does not exist; "
             "correct the path (relative paths start at the recipe directory)"

@@ -51,5 +51,12 @@ def test_plan_follows_its_formula(cost):
     assert seconds == pytest.approx(plan.flops / 1e6)
 
 
-def test_tokens_take_four_bytes_and_their_names():
-    assert 4 < scaling.token_bytes(num_utterances=20) < 6
+def test_every_file_of_the_extraction_counts_on_disk():
+    found = scaling.disk_bytes(num_utterances=120, seconds=4.0)
+    tables = {"tokens.scp", "tokens.txt", "utt2num_tokens", "durations.txt"}
+    assert set(found) == tables | {"tokens.*.ark", "tokens.*.json", "tokens.sha256"}
+    # A byte and an int32, and the utterance's id and size.
+    assert 5 < found["tokens.*.ark"] < 6
+    # Up to four digits and a space.
+    assert 4.5 < found["tokens.txt"] < 5.5
+    assert found["durations.txt"] < found["tokens.*.json"] < 5

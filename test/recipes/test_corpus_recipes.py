@@ -53,6 +53,25 @@ def test_help(name):
     assert done.returncode == 0 and "--tokenizer_config (" in done.stdout
 
 
+def test_libritts_scores_the_zero_shot_pairs_by_default(tmp_path):
+    shutil.copytree(ROOT / "egs/TEMPLATE", tmp_path / "TEMPLATE")
+    recipe = tmp_path / "libritts/tts1"
+    ignored = shutil.ignore_patterns("data", "dump", "exp", "downloads")
+    source = ROOT / "egs/libritts/tts1"
+    shutil.copytree(source, recipe, symlinks=True, ignore=ignored)
+    python = recipe / "fake_python"
+    python.write_text('#!/bin/sh\necho "$@" >> calls.txt\n')
+    python.chmod(0o755)
+    for name in ("train", "valid", "librispeech_pc"):
+        (recipe / "data" / name).mkdir(parents=True)
+    command = ["./run.sh", "--python", "./fake_python", "--stop_stage", "2"]
+    done = run(*command, cwd=recipe)
+    assert done.returncode == 0, done.stderr
+    first, second = (recipe / "calls.txt").read_text().splitlines()
+    assert first.endswith("libritts --output_dir data --librispeech download")
+    assert "--sets train valid librispeech_pc --fs" in second
+
+
 def test_speakers_of_vctk():
     folder = ROOT / "egs/vctk/tts1/local"
     valid, test = (

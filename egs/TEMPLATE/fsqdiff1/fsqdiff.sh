@@ -24,6 +24,7 @@ ngpu=0               # GPUs for training; 0 trains on processors
 num_nodes=1          # machines for training
 nj=$(nproc)          # parallel jobs on data
 inference_nj=${nj}   # processes of the scoring
+gpu_extraction=false # extract tokens (stage 7) and make mels (stage 11) with a GPU for each job
 gpu_inference=false  # synthesise on a GPU
 datadir=data         # data directories
 dumpdir=dump         # formatted audio, token lists, tokens
@@ -168,6 +169,10 @@ all_sets=("${train_set}" "${valid_set}")
 for set in "${eval_sets[@]}"; do # the validation set may be one of them
     [[ " ${all_sets[*]} " = *" ${set} "* ]] || all_sets+=("${set}")
 done
+
+job_gpus=0 # of each job that extracts tokens or makes mels
+job_device=cpu
+[ "${gpu_extraction}" = false ] || job_gpus=1 job_device=cuda
 
 bpe_opts=()
 [ "${token_type}" != bpe ] || bpe_opts=(--bpemodel "${token_listdir}/bpe.model")
@@ -366,8 +371,9 @@ stage_7() {
     # The jobs share the processors.
     local threads=$(($(nproc) / nj))
     OMP_NUM_THREADS=$((threads > 0 ? threads : 1)) \
-        ${train_cmd} JOB=1:"${nj}" "${tokens}/log/extract.JOB.log" \
-        ${python} -m espnet_fsqdiff.bin.extract_tokens "${opts[@]}" --job JOB
+        ${train_cmd} --gpu "${job_gpus}" JOB=1:"${nj}" "${tokens}/log/extract.JOB.log" \
+        ${python} -m espnet_fsqdiff.bin.extract_tokens "${opts[@]}" \
+        --device "${job_device}" --job JOB
     ${python} -m espnet_fsqdiff.bin.extract_tokens "${opts[@]}" --merge true
 }
 

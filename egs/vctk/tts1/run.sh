@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 44 hours of 109 speakers. Options are those of fsqdiff.sh (--help);
+# 44 hours of 109 speakers (p315 has no texts). Options are those of fsqdiff.sh (--help);
 # the corpus is fetched by local/data.sh (--local_data_opts "--corpus ...").
 
 set -euo pipefail

@@ -232,8 +232,9 @@ generate_mels() {
     )
     local threads=$(($(nproc) / nj))
     OMP_NUM_THREADS=$((threads > 0 ? threads : 1)) \
-        ${train_cmd} JOB=1:"${nj}" "${mels}/log/generate.JOB.log" \
-        ${python} -m espnet_fsqdiff.bin.generate_mels "${mel_opts[@]}" --job JOB
+        ${train_cmd} --gpu "${job_gpus}" JOB=1:"${nj}" "${mels}/log/generate.JOB.log" \
+        ${python} -m espnet_fsqdiff.bin.generate_mels "${mel_opts[@]}" \
+        --device "${job_device}" --job JOB
     ${python} -m espnet_fsqdiff.bin.generate_mels "${mel_opts[@]}" --merge true
 }
 vocoder_tuning() {
