@@ -17,7 +17,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -125,9 +125,14 @@ def train(rank: int, world: int, words: Sequence[str], exp: Path, signals: Dict)
         return invalid
 
     trainer.train_one_epoch = classmethod(recorded)
-    words = [*words, "--dist_backend", "gloo", "--multiprocessing_distributed", "false"]
+    CDCDTask.main(cmd=[*words, *joining(rank, world, exp)])
+
+
+def joining(rank: int, world: int, exp: Path) -> List[str]:
+    """Options by which a process joins the others that train into `exp`."""
+    words = ["--dist_backend", "gloo", "--multiprocessing_distributed", "false"]
     words += ["--dist_world_size", str(world), "--dist_rank", str(rank)]
-    CDCDTask.main(cmd=[*words, "--dist_init_method", f"file://{exp}.meet"])
+    return [*words, "--dist_init_method", f"file://{exp}.meet"]
 
 
 def draw_by_name(model_class: type, signals: Dict) -> None:
@@ -182,15 +187,32 @@ def run(
     Returns:
         Exit statuses by rank, and if all are 0, what each process saw.
     """
+    Path(f"{exp}.meet").unlink(missing_ok=True)
+    signals = signals or {}
+    told = [(rank, world, words, exp, signals.get(rank, {})) for rank in range(world)]
+    statuses = run_processes(train, told, timeout)
+    if any(statuses):
+        return statuses, []
+    files = [f"{exp}.{rank}.pth" for rank in range(world)]
+    return statuses, [torch.load(file, weights_only=True) for file in files]
+
+
+def run_processes(
+    target: Callable, arguments: Sequence[Tuple], timeout: float = 500.0
+) -> List[int]:
+    """Call a function in processes that start with ESPnet imported.
+
+    Args:
+        target: The function.
+        arguments: Of each process.
+        timeout: Seconds after which what still runs is killed.
+
+    Returns:
+        Exit statuses.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    Path(f"{exp}.meet").unlink(missing_ok=True)
-    processes = [
-        context.Process(
-            target=train, args=(rank, world, words, exp, (signals or {}).get(rank, {}))
-        )
-        for rank in range(world)
-    ]
+    processes = [context.Process(target=target, args=told) for told in arguments]
     for process in processes:
         process.start()
     end = time.monotonic() + timeout
@@ -199,11 +221,7 @@ def run(
         if process.is_alive():
             process.kill()
             process.join()
-    statuses = [process.exitcode for process in processes]
-    if any(statuses):
-        return statuses, []
-    files = [f"{exp}.{rank}.pth" for rank in range(world)]
-    return statuses, [torch.load(file, weights_only=True) for file in files]
+    return [process.exitcode for process in processes]
 
 
 def furthest(ours: Dict, theirs: Dict) -> Tuple[float, float]:

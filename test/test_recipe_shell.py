@@ -284,14 +284,61 @@ def test_old_training_logs_are_kept(recipe):
     ]
 
 
-def training_script():
+def training_script(command='bash -c "$1"', **options):
     """Train in exp/x, on the file `data`, by a command that is an argument."""
+    local = "python3 -m espnet_fsqdiff.bin.run_local"
+    options = {"num_nodes": 1, "ngpu": 0, "cuda_cmd": local, **options}
     names = "die log keep_log data_digest same_data train".split()
     script = "set -euo pipefail\n" + "".join(map(shell_function, names))
-    script += """num_nodes=1 ngpu=0 cuda_cmd="python3 -m espnet_fsqdiff.bin.run_local"
-    train exp/x data -- bash -c "$1"
-    """
-    return script
+    script += "".join(f"{name}='{value}'\n" for name, value in options.items())
+    return f"{script}train exp/x data -- {command}\n"
+
+
+SLURM_PL = """#!/usr/bin/env bash
+while [[ "$1" == --* ]]; do
+    declare -x "${1#--}=$2"
+    shift 2
+done
+log=$1
+shift
+echo "${name} ${gpu} ${num_nodes}" > asked
+"$@" > "${log}" 2>&1
+"""
+# A process a node.
+SRUN = """#!/usr/bin/env bash
+[ "$1" = --export=ALL ] && shift
+export SLURM_NTASKS=${num_nodes} SLURM_STEP_NUM_NODES=${num_nodes}
+export SLURM_STEP_NODELIST="node[0-1]" SLURM_LOCALID=0
+processes=() status=0
+for ((node = 0; node < num_nodes; node++)); do
+    SLURM_PROCID=${node} SLURM_NODEID=${node} "$@" &
+    processes+=($!)
+done
+for process in "${processes[@]}"; do wait "${process}" || status=$?; done
+exit "${status}"
+"""
+
+
+def test_a_training_on_two_nodes(recipe):
+    """By ESPnet's launcher; stand-ins for slurm's commands start a process a node."""
+    from benchmarks import distributed
+
+    for name, script in (("slurm.pl", SLURM_PL), ("srun", SRUN)):
+        (recipe / name).write_text(script)
+        (recipe / name).chmod(0o755)
+    distributed.write_corpus(recipe, 4)
+    (recipe / "exp").mkdir()
+    words = distributed.command(recipe, recipe / "exp/x", batch_size=2)
+    (recipe / "data").touch()
+    options = dict(num_nodes=2, cuda_cmd="slurm.pl", python="python3")
+    script = "PATH=${PWD}:${PATH}\n" + training_script('"$@"', **options)
+    task = ("python3", "-m", "espnet_fsqdiff.bin.cdcd_train")
+    done = bash(script, recipe, *task, *words)
+    assert done.returncode == 0, done.stderr
+    log = (recipe / "exp/x/train.log").read_text()
+    assert (recipe / "asked").read_text() == "x 0 2\n"
+    assert ":0/2]" in log  # the first of two
+    assert (recipe / "exp/x/valid.loss.ave.pth").exists()
 
 
 def test_a_training_does_not_go_on_with_other_data(recipe):

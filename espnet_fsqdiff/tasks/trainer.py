@@ -18,6 +18,7 @@ from espnet2.utils.build_dataclass import build_dataclass
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import atomic_path
 from espnet_fsqdiff.states import check_sums
+from espnet_fsqdiff.tasks.accumulation import joint_batches
 from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
 from espnet_fsqdiff.tasks.epoch_files import put_in_order
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
@@ -98,6 +99,8 @@ class Resumable:
     have made, to the bit where the computation itself is deterministic. For this,
     preprocessing that draws at random must not be done by workers of the loader; none
     of this package does.
+
+    Batches that a step accumulates train as one joint batch, see `joint_batches`.
 
     A run puts its `StepSaving` into its options, as `saving`: the trainer's methods
     belong to the class and have nothing else in common.
@@ -233,8 +236,12 @@ class Resumable:
         training = TrainingState(**{part: kwargs[part] for part in parts})
         batches = kwargs["iterator"]
         saving.begin(training, size_of(batches))
-        kwargs["iterator"] = saving.steps(batches)
-        invalid = super().train_one_epoch(**kwargs)
+        joined = joint_batches(
+            kwargs["model"], batches, options.accum_grad, saving.distributed
+        )
+        with joined as batches:
+            kwargs["iterator"] = saving.steps(batches)
+            invalid = super().train_one_epoch(**kwargs)
         return not saving.end_training() and invalid
 
     @classmethod

@@ -19,9 +19,9 @@ def root(tmp_path_factory):
     return root
 
 
-def command(root, exp):
+def command(root, exp, **config):
     return distributed.command(
-        root, exp, batch_size=BATCH, save_interval_steps=INTERVAL
+        root, exp, batch_size=BATCH, save_interval_steps=INTERVAL, **config
     )
 
 
@@ -61,6 +61,60 @@ def test_processes_draw_different_random_numbers(whole):
     first, second = (ours["random"] for ours in whole[2])
     assert not torch.equal(first, second)
     assert torch.equal(first, whole[1][0]["random"])
+
+
+def test_four_processes_train_as_one(root, whole):
+    exp = root / "whole_4"
+    statuses, seen = distributed.run(4, command(root, exp), exp)
+    assert statuses == [0] * 4
+    for ours in seen:
+        loss, weight = distributed.furthest(ours, whole[1][0])
+        assert loss < 1e-5 and weight < 1e-5
+
+
+def test_two_processes_in_bfloat16(root, whole):
+    exp = root / "bfloat16"
+    model_conf = dict(distributed.CONFIG["model_conf"], cpu_autocast="bfloat16")
+    words = command(root, exp, model_conf=model_conf)
+    statuses, (first, second) = distributed.run(2, words, exp)
+    assert statuses == [0, 0]
+    assert first["losses"] == second["losses"]
+    for key, value in first["ema"].items():
+        assert value.dtype != torch.bfloat16 and torch.equal(value, second["ema"][key])
+    loss, _ = distributed.furthest(first, whole[1][0])
+    assert 1e-5 < loss < 1e-2  # a bfloat16 has 4e-3
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory):
+    root = tmp_path_factory.mktemp("seven")
+    distributed.write_corpus(root, 7)
+    return root
+
+
+@pytest.fixture(scope="module")
+def joint(seven):
+    """Of one process, with all seven in one batch."""
+    return average_of(seven, 1, batch_size=7)
+
+
+def average_of(root, world, **config):
+    """Averaged weights after four epochs of one step each."""
+    name = "_".join(f"{key}{value}" for key, value in config.items())
+    exp = root / f"{world}_{name}"
+    words = distributed.command(root, exp, max_epoch=4, **config)
+    statuses, seen = distributed.run(world, words, exp)
+    assert statuses == [0] * world
+    assert int(seen[0]["ema"]["num_updates"]) == 4
+    return seen[0]["ema"]
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_accumulated_batches_of_other_sizes_are_as_one(seven, joint, world):
+    """Batches of 2, 2 and 3 utterances; in two processes, of 1 + 1, 1 + 1, 2 + 1."""
+    ours = average_of(seven, world, accum_grad=3, batch_size=2)
+    for key, value in joint.items():
+        torch.testing.assert_close(ours[key], value, atol=1e-6, rtol=0, msg=key)
 
 
 def test_both_go_on_after_one_was_stopped_and_one_killed(root, whole):

@@ -174,6 +174,18 @@ def test_an_incomplete_accumulation_does_not_reach_the_next_epoch(
     assert_same_runs(exp, whole(accum_grad=3))
 
 
+@pytest.mark.parametrize("size", [3, 6])
+def test_an_epoch_of_so_many_steps(token_data, whole, tmp_path, monkeypatch, size):
+    """Less than the corpus, so that the next begins in its midst, or more."""
+    exp = tmp_path / "exp"
+    words = command(token_data, exp, num_iters_per_epoch=size)
+    run_until_stopped(words, monkeypatch, size + 1 + 2)
+    states = read_checkpoint(exp / STEP)
+    assert (states["epoch"], states["batches"], states["size"]) == (2, 2, size)
+    CDCDTask.main(cmd=words)
+    assert_same_runs(exp, whole(num_iters_per_epoch=size))
+
+
 def test_a_killed_run_goes_on_from_the_last_interval(
     token_data, whole, tmp_path, monkeypatch
 ):

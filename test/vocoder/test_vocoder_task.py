@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from benchmarks import distributed
 from espnet_fsqdiff.data.datadir import write_table
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.states import for_inference
@@ -47,22 +48,28 @@ MODEL = "valid.mel_loss.ave.pth"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, wave_mel):
     """Sets `train` (10 waves) and `valid` (2), with mels that are 10 dB too quiet."""
-    import soundfile
-
     root = tmp_path_factory.mktemp("voices")
     for name, size in (("train", 10), ("valid", 2)):
-        wavs, lengths, mels = {}, {}, {}
-        for i in range(size):
-            utt = f"{name}_{i}"
-            wav = voice(0.5 + 0.05 * i, i)
-            wavs[utt] = root / f"{utt}.wav"
-            soundfile.write(wavs[utt], wav, FS)
-            lengths[utt] = wav.size
-            mels[utt] = wave_mel.whole(torch.from_numpy(wav)).numpy() - 0.5
-        write_table(root / name / "wav.scp", wavs)
-        write_table(root / name / "utt2num_samples", lengths)
+        waves = [voice(0.5 + 0.05 * i, i) for i in range(size)]
+        write_waves(root / name, waves)
+        mels = {
+            f"{name}_{i}": wave_mel.whole(torch.from_numpy(wave)).numpy() - 0.5
+            for i, wave in enumerate(waves)
+        }
         write_mels(root / name, mels)
     return root
+
+
+def write_waves(folder, waves, fs=FS):
+    """A set of waves (L_i,), named as its folder."""
+    import soundfile
+
+    wavs = {f"{folder.name}_{i}": folder / f"{i}.wav" for i in range(len(waves))}
+    write_table(folder / "wav.scp", wavs)
+    for file, wave in zip(wavs.values(), waves):
+        soundfile.write(file, wave, fs)
+    lengths = {utt: len(wave) for utt, wave in zip(wavs, waves)}
+    write_table(folder / "utt2num_samples", lengths)
 
 
 def write_mels(folder, mels):
@@ -148,6 +155,76 @@ def test_a_cut_off_checkpoint_is_put_back(data, exp_dir, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
     VocoderTask.main(cmd=command(data, exp))
     assert_same_training(exp, exp_dir)
+
+
+# Per kind and sampling rate: what makes a mel frame of 20 ms.
+SIZES = {
+    16000: dict(istft=dict(), hifigan=[8, 5, 4, 2]),
+    22050: dict(istft=dict(frames_per_mel=3), hifigan=[7, 7, 3, 3]),
+    24000: dict(istft=dict(frames_per_mel=2), hifigan=[8, 5, 4, 3]),
+}
+
+
+@pytest.mark.parametrize("kind", ["istft", "hifigan"])
+@pytest.mark.parametrize("fs", SIZES)
+def test_an_epoch_of_any_generator_and_rate(tmp_path, kind, fs):
+    hop = fs // 50
+    for name, size in (("train", 4), ("valid", 1)):
+        write_waves(tmp_path / name, [voice(0.3, i, fs) for i in range(size)], fs)
+    if kind == "istft":
+        conf = dict(hidden_size=16, num_blocks=1, **SIZES[fs][kind])
+    else:
+        conf = dict(channels=16, upsample_scales=SIZES[fs][kind])
+        conf.update(resblock_kernel_sizes=[3], resblock_dilations=[[1, 3]])
+    exp = tmp_path / "exp"
+    config = dict(
+        feats_extract_conf=dict(MEL_CONF, fs=fs, n_fft=4 * hop, hop_length=hop),
+        generator=kind,
+        generator_conf=conf,
+        model_conf=dict(segment_size=10 * hop, discriminator_start=1, ema_decay=0.5),
+        max_epoch=1,
+    )
+    VocoderTask.main(cmd=command(tmp_path, exp, **config))
+    states = read_checkpoint(exp / "checkpoint.pth")
+    train = states["reporter"]["stats"][1]["train"]
+    assert {"spectral_loss", "feature_loss", "discriminator_loss"} <= set(train)
+    assert states["model"]["ema.num_updates"] == 2
+    vocoder = load(exp)
+    wave = vocoder(torch.randn(7, N_MELS) - 2)
+    assert vocoder.fs == fs and wave.shape == (7 * hop,)
+    assert wave.isfinite().all() and wave.std() > 0
+
+
+def train_as(rank, world, words, exp):
+    torch.set_num_threads(1)
+    VocoderTask.main(cmd=[*words, *distributed.joining(rank, world, exp)])
+
+
+def test_two_processes_train_as_one_with_the_joint_batch(tmp_path):
+    """Of waves as long as a segment, so that nothing is drawn at random."""
+    for name, size in (("train", 8), ("valid", 4)):
+        write_waves(tmp_path / name, [voice(20 * HOP / FS, i) for i in range(size)], FS)
+    # A step of a weight whose gradient is noise is small with this `eps`.
+    optim = dict(lr=2e-3, eps=1e-3)
+    config = dict(optim_conf=optim, optim2_conf=optim, batch_size=4)
+    config["unused_parameters"] = True
+    states = []
+    for world in (1, 2):
+        exp = tmp_path / f"exp_{world}"
+        words = command(tmp_path, exp, **config)
+        told = [(rank, world, words, exp) for rank in range(world)]
+        assert distributed.run_processes(train_as, told) == [0] * world
+        states.append(read_checkpoint(exp / "checkpoint.pth"))
+    alone, both = states
+    steps = [
+        max(int(state["step"]) for state in optimizer["state"].values())
+        for optimizer in both["optimizers"]
+    ]
+    assert steps == [4, 4]
+    torch.testing.assert_close(both["model"], alone["model"], atol=1e-5, rtol=1e-4)
+    for name in ("spectral_loss", "feature_loss", "discriminator_loss"):
+        ours, theirs = (s["reporter"]["stats"][2]["train"][name] for s in states)
+        assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 @pytest.mark.parametrize(
