@@ -164,6 +164,9 @@ class StepSaving:
     def save(self) -> None:
         """Write the epoch so far, whole or not at all."""
         each = self._of_all(self._random)
+        for optimizer in self.training.optimizers:
+            if hasattr(optimizer, "consolidate_state_dict"):  # it is in shards
+                optimizer.consolidate_state_dict()
         if self.rank != 0:
             return
         states = {
