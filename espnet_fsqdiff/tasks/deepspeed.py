@@ -280,6 +280,7 @@ class ShardedSteps(Trainer):
                 engine.step()  # none yet, but it counts
                 reporter.next()
             cls.add_gradient(engine, *group[-1], reporter)
+            before = time.perf_counter()
             engine.step()
             if engine.was_step_applied():
                 made += 1
@@ -289,7 +290,7 @@ class ShardedSteps(Trainer):
                     schedulers[0].step()
                 norm = torch.as_tensor(engine.get_global_grad_norm())
                 clip = 100.0 * (norm > options.grad_clip)
-                seconds = time.perf_counter() - start
+                seconds = time.perf_counter() - before
                 # `has_stepped` looks for this name.
                 reporter.register(
                     dict(grad_norm=norm, clip=clip, optim_step_time=seconds)

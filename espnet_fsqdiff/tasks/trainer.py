@@ -21,7 +21,7 @@ from espnet_fsqdiff.states import check_sums
 from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
 from espnet_fsqdiff.tasks.epoch_files import put_in_order
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
-from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving
+from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving, check_shards
 from espnet_fsqdiff.tasks.training_state import TrainingState, load_training
 
 CHECKPOINT = "checkpoint.pth"
@@ -196,6 +196,7 @@ class Resumable:
     ) -> None:
         device = f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu"
         states = read_checkpoint(Path(checkpoint), device)
+        check_shards(states, optimizers)
         load_training(states, model, optimizers, schedulers, scaler, strict)
         reporter.load_state_dict(states["reporter"])
         logging.info(f"The training was resumed using {checkpoint}")

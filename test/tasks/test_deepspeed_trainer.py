@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,7 +163,8 @@ def valid_losses(exp):
 def test_two_processes_train_as_one_without_it(trained, stage, accum_grad, steps):
     theirs = trained(1, accum_grad=accum_grad)
     mine = trained(2, stage, accum_grad=accum_grad)
-    alone = losses(theirs)
+    # ESPnet divides in place, and so what one process reports too.
+    alone = [accum_grad * loss for loss in losses(theirs)]
     if accum_grad == 2:  # the fifth batch makes no step
         alone = [loss for i, loss in enumerate(alone) if i % BATCHES < 4]
     np.testing.assert_allclose(losses(mine), alone, rtol=1e-5)
@@ -171,6 +173,8 @@ def test_two_processes_train_as_one_without_it(trained, stage, accum_grad, steps
     found = weights(mine)
     assert float(found["ema.num_updates"]) == steps
     for name, weight in weights(theirs).items():
+        if name.startswith("information."):
+            continue  # every process keeps it of what it saw
         torch.testing.assert_close(found[name], weight, atol=1e-5, rtol=0, msg=name)
     # What the other stages read.
     for name in ("2epoch.pth", "latest.pth"):
@@ -191,9 +195,31 @@ def test_a_stopped_training_goes_on_as_one_without_a_break(corpus, trained):
     assert losses(exp) == losses(whole) and valid_losses(exp) == valid_losses(whole)
     found = weights(whole)
     assert all(torch.equal(weight, found[k]) for k, weight in weights(exp).items())
-    # Neither another number of processes nor none of DeepSpeed's can go on.
-    more = command(corpus, exp, 1, max_epoch=EPOCHS + 1)
-    assert run(3, more, exp) != [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "saved, message",
+    [
+        ({"shards": [{}] * 3}, "by 3 processes of DeepSpeed, these are 2; train as"),
+        ({"state": {}}, "by a training without DeepSpeed, these are 2; train as then"),
+    ],
+)
+def test_shards_of_other_processes_are_refused(monkeypatch, saved, message):
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    shards = ours.Shards(SimpleNamespace(optimizer=None))
+    with pytest.raises(InputError, match=message):
+        shards.load_state_dict({**saved, "param_groups": []})
+
+
+def test_shards_are_refused_without_deepspeed(token_data, tmp_path):
+    exp = tmp_path / "exp"
+    words = token_data.command(exp, "--resume", "true")
+    CDCDTask.main(cmd=words)
+    states = read_checkpoint(exp / "checkpoint.pth")
+    states["optimizers"] = [{"shards": [{}], "param_groups": []}]
+    torch.save(states, exp / "checkpoint.pth")
+    with pytest.raises(InputError, match="saved by 1 processes of DeepSpeed; train as"):
+        CDCDTask.main(cmd=[*words, "--max_epoch", "2"])
 
 
 def test_amp_leaves_the_average_in_float32(trained):
