@@ -40,6 +40,8 @@ EXTRAS_REQUIRE = {
     # The local page, fsqdiff-tts --serve.
     "serve": ["matplotlib", "starlette>=0.40", "uvicorn>=0.30"],
     "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
+    # Apart from `train`: it is built on the spot, with --no-build-isolation.
+    "deepspeed": ["deepspeed>=0.19"],
     "benchmarks": ["transformers>=4.48"],  # the language model compared with
     # The style checkers are pinned: another release may want another layout.
     "test": [

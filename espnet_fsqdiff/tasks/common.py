@@ -69,6 +69,8 @@ class FollowedBuilder:
         cls, args: argparse.Namespace, model: FollowedModel
     ) -> List[torch.optim.Optimizer]:
         optimizers = super().build_optimizers(args, model)
+        if args.use_deepspeed:
+            return optimizers  # they see shards of the weights; the trainer updates it
         for optimizer in optimizers:
             optimizer.register_step_post_hook(lambda *_: model.update_ema())
         return optimizers

@@ -11,6 +11,7 @@ from torch.multiprocessing.spawn import ProcessExitedException
 from espnet_fsqdiff.errors import InputError
 from espnet_fsqdiff.files import writing_to
 from espnet_fsqdiff.tasks.building import check_optimizers
+from espnet_fsqdiff.tasks.deepspeed import check_deepspeed, chosen_by_espnet
 from espnet_fsqdiff.tasks.interruption import STOPPED, passed_to_children
 from espnet_fsqdiff.yaml_files import check_config
 
@@ -71,10 +72,11 @@ class Launch:
         The launcher learns no more of such a process than its status.
         """
         if not (args.distributed and args.multiprocessing_distributed):
-            super().main_worker(args)
+            with chosen_by_espnet(cls, args):
+                super().main_worker(args)
             return
         try:
-            with writing_to(args.output_dir or "."):
+            with writing_to(args.output_dir or "."), chosen_by_espnet(cls, args):
                 super().main_worker(args)
         except InputError as e:
             sys.stderr.write(f"{Path(sys.argv[0]).stem}: error: {e}\n")
@@ -84,23 +86,15 @@ class Launch:
     def check_required_command_args(cls, args: argparse.Namespace) -> None:
         """Refuse what would train wrongly or lose a run.
 
-        For DeepSpeed, ESPnet puts a trainer of its own in place. It drops the task's
-        optimizer and with it the hook by which the moving average follows, so that
-        validation and inference would see a random network for ever. It divides the
-        loss by the weight of the batch, although the loss is a mean already; with
-        fp16 or bf16 it casts the average too; and it knows no GAN. Sharded DDP
-        (fairscale) keeps the optimizer in shards, which are gathered at the end of an
-        epoch only.
+        Sharded DDP (fairscale) keeps the optimizer in shards, which are gathered at the
+        end of an epoch only. DeepSpeed, which shards it too, has a trainer of its own.
 
         Raises:
             InputError: If one of them is asked for, or an optimizer or scheduler that
                 cannot be.
         """
-        if args.use_deepspeed:
-            raise InputError(
-                "use_deepspeed: ESPnet's DeepSpeed trainer leaves out the moving "
-                f"average of the weights and is not supported; {INSTEAD}"
-            )
+        if args.use_deepspeed and not args.collect_stats:
+            check_deepspeed(args, cls.num_optimizers)
         if args.sharded_ddp:
             raise InputError(
                 "sharded_ddp: the optimizer's shards are not saved inside an epoch; "

@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 from signal import Signals
-from typing import Any, Dict, Iterable, Iterator, List, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 import torch
 from espnet2.train.distributed_utils import DistributedOption
@@ -92,7 +92,7 @@ class StepSaving:
             size: Its batches, where that is known beforehand.
 
         Raises:
-            InputError: If the run before had epochs of another size.
+            InputError: If the run before had epochs of another size, or DeepSpeed.
         """
         states, self._states = self._states, None
         self.seen, self.size, self.training = 0, size, training
@@ -104,6 +104,7 @@ class StepSaving:
                 f"{self.path} is of an epoch of {states['size']} batches, this one "
                 f"has {size}; {MEND}"
             )
+        check_shards(states, training.optimizers)
         training.load_state_dict(states, self.path)
         self.seen = states["batches"]
         self._random = states["random"][self.rank]
@@ -164,6 +165,9 @@ class StepSaving:
     def save(self) -> None:
         """Write the epoch so far, whole or not at all."""
         each = self._of_all(self._random)
+        for optimizer in self.training.optimizers:
+            if hasattr(optimizer, "consolidate_state_dict"):  # it is in shards
+                optimizer.consolidate_state_dict()
         if self.rank != 0:
             return
         states = {
@@ -198,6 +202,21 @@ class StepSaving:
         """Remove what a finished epoch supersedes, unless its own is still to come."""
         if self.rank == 0 and self._states is None:
             self.path.unlink(missing_ok=True)
+
+
+def check_shards(states: Dict[str, Any], optimizers: Sequence) -> None:
+    """Refuse an optimizer's states in shards, unless it has shards itself.
+
+    Raises:
+        InputError: The states were saved under DeepSpeed, and this is without.
+    """
+    for optimizer, state in zip(optimizers, states["optimizers"]):
+        if "shards" in state and not hasattr(optimizer, "consolidate_state_dict"):
+            raise InputError(
+                f"the checkpoint was saved by {len(state['shards'])} processes of "
+                "DeepSpeed; train as then, or start from its weights by --init_param "
+                "in another directory"
+            )
 
 
 class Steps:

@@ -22,7 +22,7 @@ from espnet_fsqdiff.tasks.accumulation import joint_batches
 from espnet_fsqdiff.tasks.batches import Skip, SkippingIterFactory, size_of
 from espnet_fsqdiff.tasks.epoch_files import put_in_order
 from espnet_fsqdiff.tasks.interruption import STOPPED, Interruption
-from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving
+from espnet_fsqdiff.tasks.step_saving import STEP, StepSaving, check_shards
 from espnet_fsqdiff.tasks.training_state import (
     TrainingState,
     is_of_epoch,
@@ -216,6 +216,7 @@ class Resumable:
     ) -> None:
         device = f"cuda:{torch.cuda.current_device()}" if ngpu > 0 else "cpu"
         states = read_checkpoint(Path(checkpoint), device)
+        check_shards(states, optimizers)
         parts = (model, optimizers, schedulers, scaler)
         load_training(Path(checkpoint), states, *parts, strict)
         reporter.load_state_dict(states["reporter"])
@@ -236,13 +237,17 @@ class Resumable:
         training = TrainingState(**{part: kwargs[part] for part in parts})
         batches = kwargs["iterator"]
         saving.begin(training, size_of(batches))
-        joined = joint_batches(
-            kwargs["model"], batches, options.accum_grad, saving.distributed
-        )
+        called = cls.called(kwargs["model"])
+        joined = joint_batches(called, batches, options.accum_grad, saving.distributed)
         with joined as batches:
             kwargs["iterator"] = saving.steps(batches)
             invalid = super().train_one_epoch(**kwargs)
         return not saving.end_training() and invalid
+
+    @staticmethod
+    def called(model: torch.nn.Module) -> torch.nn.Module:
+        """The module whose output is the loss of a batch in training."""
+        return model
 
     @classmethod
     def validate_one_epoch(cls, model, iterator, reporter, options, distributed_option):

@@ -52,6 +52,7 @@ def make_args(tmp_path, ngpu):
         distributed=ngpu > 1,
         collect_stats=False,
         dry_run=False,
+        use_deepspeed=False,
         output_dir=str(tmp_path),
         store=str(tmp_path / "store"),
     )

@@ -289,19 +289,10 @@ def test_another_number_of_processes_is_refused(token_data, tmp_path, monkeypatc
         CDCDTask.main(cmd=words)
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        (["--save_interval_steps", "-1"], "save_interval_steps is -1; give 0 or more"),
-        (
-            ["--use_deepspeed", "true"],
-            "DeepSpeed trainer leaves out the moving average",
-        ),
-    ],
-)
-def test_what_cannot_be_is_refused(token_data, tmp_path, options, message):
-    with pytest.raises(InputError, match=message):
-        CDCDTask.main(cmd=command(token_data, tmp_path / "exp", *options))
+def test_a_negative_interval_is_refused(token_data, tmp_path):
+    words = command(token_data, tmp_path / "exp", "--save_interval_steps", "-1")
+    with pytest.raises(InputError, match="save_interval_steps is -1; give 0 or more"):
+        CDCDTask.main(cmd=words)
 
 
 def test_a_second_interrupt_stops_at_once(token_data, tmp_path, monkeypatch):
