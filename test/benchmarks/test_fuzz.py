@@ -123,6 +123,7 @@ def test_a_small_share_of_the_inputs_is_without_fault(tmp_path, capsys):
     from benchmarks.fuzz.__main__ import main
 
     targets = ["text", "voice", "audio", "data", "tokens", "configs", "checkpoints"]
+    targets += ["packs", "durations"]
     options = ["--num_inputs", "100", "--seed", "1", "--output_dir", str(tmp_path)]
     assert main([*options, "--targets", *targets]) == 0
     assert "| all | 100 |" in capsys.readouterr().out

@@ -26,7 +26,7 @@ def recipe(tmp_path):
     shutil.copy(RECIPE / "path.sh", task)
     shutil.copytree(RECIPE / "utils", task / "utils")
     (task / "conf").mkdir()
-    (task / "conf/decode.yaml").write_text("vocoder: griffin_lim\n")
+    (task / "conf/decode_flow.yaml").write_text("vocoder: griffin_lim\n")
     (task / "data/test").mkdir(parents=True)
     for name, value in {"wav.scp": "x.wav", "text": "words", "utt2spk": "k"}.items():
         lines = "".join(f"u{i} {value}\n" for i in range(3))

@@ -106,9 +106,7 @@ class Packs(Target):
             if name.endswith(".pth"):
                 kinds.append(st.sampled_from(pickles(self.canary)))
             else:
-                only = BUILDS["train_config"] if name.startswith("decoder") else ()
-                if name.startswith("tokenizer"):
-                    only = BUILDS["tokenizer_config"]
+                only = BUILDS.get(name.split("/")[0], ())
                 kinds += [yaml_files(yaml.safe_load(own), canary, only)] * 2
             return st.one_of(kinds).map(lambda content: {**self.entries, name: content})
 
