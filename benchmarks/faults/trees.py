@@ -20,7 +20,7 @@ PASSING = (
     r"/images/\w*time\.png$",
 )
 # Figures of how fast it was.
-SPEEDS = ("rtf", "rtf_sampling", "wall_seconds", "seconds")
+SPEEDS = ("rtf", "rtf_cpu", "rtf_sampling", "wall_seconds", "seconds")
 # The report shows these figures.
 REPORTS = r"/report/(.*/)?(index\.html|results\.md)$"
 _SPEED = rf"(Real-time factor|{'|'.join(SPEEDS)})"

@@ -24,7 +24,9 @@ def outputs(tmp_path):
         exp = tmp_path / name / "exp" / "model"
         exp.mkdir(parents=True)
         (exp / "tokens.ark").write_bytes(bytes(range(100)))
-        (exp / "stats.json").write_text(json.dumps({"cer": 0.5, "rtf": name}))
+        (exp / "stats.json").write_text(
+            json.dumps({"cer": 0.5, "rtf": name, "rtf_cpu": name})
+        )
         (exp / "train.log").write_text(f"{name} {LOG.format(1, 3)}\n")
         (exp / "ave.pth").symlink_to("1epoch.pth")
     return tmp_path / "a", tmp_path / "b"
