@@ -198,7 +198,10 @@ def run(
 
 
 def run_processes(
-    target: Callable, arguments: Sequence[Tuple], timeout: float = 500.0
+    target: Callable,
+    arguments: Sequence[Tuple],
+    timeout: float = 500.0,
+    preload: Sequence[str] = PRELOAD,
 ) -> List[int]:
     """Call a function in processes that start with ESPnet imported.
 
@@ -206,12 +209,13 @@ def run_processes(
         target: The function.
         arguments: Of each process.
         timeout: Seconds after which what still runs is killed.
+        preload: Modules that they start with.
 
     Returns:
         Exit statuses.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context.set_forkserver_preload(list(preload))
     processes = [context.Process(target=target, args=told) for told in arguments]
     for process in processes:
         process.start()

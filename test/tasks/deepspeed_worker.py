@@ -21,7 +21,7 @@ def train(rank: int, world: int, words: Sequence[str], exp: Path, signals: Dict)
     import deepspeed.ops
     import torch
 
-    from benchmarks.distributed import draw_by_name
+    from benchmarks.distributed import draw_by_name, joining
     from espnet_fsqdiff.tasks.cdcd import CDCDTask, ESPnetCDCDModel
     from espnet_fsqdiff.tasks.deepspeed import ShardedTrainer
 
@@ -40,6 +40,4 @@ def train(rank: int, world: int, words: Sequence[str], exp: Path, signals: Dict)
         return invalid
 
     trainer.train_one_epoch = classmethod(recorded)
-    words = [*words, "--dist_backend", "gloo", "--multiprocessing_distributed", "false"]
-    words += ["--dist_world_size", str(world), "--dist_rank", str(rank)]
-    CDCDTask.main(cmd=[*words, "--dist_init_method", f"file://{exp}.meet"])
+    CDCDTask.main(cmd=[*words, *joining(rank, world, exp)])

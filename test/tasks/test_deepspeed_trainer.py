@@ -1,10 +1,8 @@
 """DeepSpeed trains as the trainer without it, and refuses what it cannot do."""
 
 import json
-import multiprocessing
 import signal
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,25 +82,15 @@ def test_a_vocoder_is_refused(installed):
 
 def run(world, words, exp, signals=None, timeout=240.0):
     """Exit statuses of so many processes, of which the first gets the signals."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(deepspeed_worker.PRELOAD)
+    from benchmarks.distributed import run_processes
+
     Path(f"{exp}.meet").unlink(missing_ok=True)
-    processes = [
-        context.Process(
-            target=deepspeed_worker.train,
-            args=(rank, world, words, exp, (signals or {}) if rank == 0 else {}),
-        )
+    told = [
+        (rank, world, words, exp, (signals or {}) if rank == 0 else {})
         for rank in range(world)
     ]
-    for process in processes:
-        process.start()
-    end = time.monotonic() + timeout
-    for process in processes:
-        process.join(max(0.0, end - time.monotonic()))
-        if process.is_alive():
-            process.kill()
-            process.join()
-    return [process.exitcode for process in processes]
+    preload = deepspeed_worker.PRELOAD
+    return run_processes(deepspeed_worker.train, told, timeout, preload)
 
 
 @pytest.fixture(scope="module")
