@@ -20,9 +20,19 @@ PAGES = [
 
 def anchors(page):
     """GitHub's names of the headings."""
+    return {
+        re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings(page)
+    }
+
+
+def headings(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+    return re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_heading_comes_once(page):
+    assert len(set(headings(page))) == len(headings(page))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -34,6 +34,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--duration_stats", help="stats.json of the duration table")
     parser.add_argument("--wall_seconds", help="exp/wall_seconds.txt of the recipe")
     parser.add_argument(
+        "--wall_before", type=int, help="leave out its stages from this number on"
+    )
+    parser.add_argument(
         "--curves",
         action="append",
         default=[],
@@ -95,7 +98,8 @@ def main(cmd: Optional[List[str]] = None) -> None:
         tokens=args.token_stats and read_json(args.token_stats, "stage 7 (tokens)"),
         duration=args.duration_stats
         and read_json(args.duration_stats, "stage 8 (duration)"),
-        wall=args.wall_seconds and read_wall_seconds(args.wall_seconds),
+        wall=args.wall_seconds
+        and read_wall_seconds(args.wall_seconds, before=args.wall_before),
         curves={
             name: read_curves(log)
             for name, log in by_name(args.curves, "--curves").items()

@@ -81,11 +81,15 @@ def _known(data: Dict[str, Any]) -> Dict[str, Any]:
     return known
 
 
-def read_wall_seconds(path: Union[str, Path]) -> Dict[str, Tuple[str, float]]:
+def read_wall_seconds(
+    path: Union[str, Path], before: Optional[int] = None
+) -> Dict[str, Tuple[str, float]]:
     """Read `exp/wall_seconds.txt`.
 
     Args:
         path: Lines `<stage number> <name> <seconds>`; the last of a stage counts.
+        before: Leave out this stage and those after it. A report that is made again
+            would count its own first making otherwise.
 
     Returns:
         `{stage number: (name, seconds)}` by rising stage.
@@ -111,7 +115,8 @@ def read_wall_seconds(path: Union[str, Path]) -> Dict[str, Tuple[str, float]]:
                 "remove the line"
             ) from None
         stages[stage] = (name, seconds)
-    return dict(sorted(stages.items(), key=lambda item: int(item[0])))
+    kept = [s for s in stages if before is None or int(s) < before]
+    return {stage: stages[stage] for stage in sorted(kept, key=int)}
 
 
 def read_references(ref_dir: Union[str, Path]) -> Tuple[Dict[str, str], Dict[str, str]]:

@@ -48,7 +48,7 @@ def recipe(tmp_path, monkeypatch):
     (tmp_path / "tokens.json").write_text('{"used_codes": 9, "perplexity": 4.5}')
     (tmp_path / "duration.json").write_text('{"mean_relative_error": 0.07}')
     (tmp_path / "wall.txt").write_text(
-        "10 diffusion 5\n6 tokenizer 1\n6 tokenizer 2.5\n"
+        "10 diffusion 5\n6 tokenizer 1\n6 tokenizer 2.5\n13 scoring 7\n14 pack 1\n"
     )
     (tmp_path / "train.log").write_text(line(1, "2", "3") + line(2, "1", "2"))
     return [
@@ -62,6 +62,7 @@ def recipe(tmp_path, monkeypatch):
         f"--outdir={tmp_path}/report",
         "--title=A <title>",
         "--num_examples=1",
+        "--wall_before=13",
     ]
 
 

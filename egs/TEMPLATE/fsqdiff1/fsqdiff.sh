@@ -531,6 +531,7 @@ stage_13() {
             --system resynthesis="${resynthesis}" --system synthesis="${synthesis}" \
             --token_stats "${tokens}/${train_set}/stats.json" \
             --duration_stats "${duration_exp}/stats.json" --wall_seconds "${wall}" \
+            --wall_before 13 \
             --curves tokenizer="${tokenizer_exp}/train.log" \
             --curves "${decoder_name}"="${decoder_exp}/train.log" \
             --outdir "${outdir}" --nj "$(here "${inference_nj}")" \
