@@ -106,7 +106,7 @@ def data_directory(root: Path):
 
 
 def tokenizer_training(root: Path):
-    """What stages 5 and 6 keep."""
+    """What stages 5 and 6 keep without splits."""
     tables = {"speech": "raw/wav.scp,sound", "text": "raw/text,text"}
     return training(root, "raw/samples", **tables)
 
@@ -123,7 +123,7 @@ def decoder_training(root: Path):
 
 
 def token2mel_training(root: Path):
-    """What stage 11 keeps to train token2mel."""
+    """What stage 11 keeps to train token2mel without splits."""
     tables = {"speech": "raw/wav.scp,sound"}
     tables["speech_token"] = "tokens/tokens.scp,kaldi_ark"
     return training(root, "tokens/utt2num_tokens", **tables)
@@ -131,12 +131,12 @@ def token2mel_training(root: Path):
 
 READERS: Dict[str, Callable] = {
     "2 and 3: data directory": data_directory,
-    "5 and 6: tokenizer": tokenizer_training,
+    "5 and 6: tokenizer, in one part": tokenizer_training,
     f"7: each of {NUM_JOBS} jobs": lambda root: extraction(root, job=1),
     "7: the merge": extraction,
     "8: durations": durations,
     "9 and 10: diffusion, in one part": decoder_training,
-    "11: token2mel": token2mel_training,
+    "11: token2mel, in one part": token2mel_training,
 }
 
 

@@ -139,18 +139,45 @@ def lines_of(path, *lines):
 
 
 def test_durations_are_given_where_there_are_some(recipe):
-    script = "set -euo pipefail\nraw=raw tokens=tokens data_opts=()\n"
-    script += shell_function("decoder_data") + shell_function("tables_of")
-    script += (
-        'tables_of x && decoder_data train "${tables[@]}" && echo "${data_opts[@]}"'
-    )
-    option = "--train_data_path_and_name_and_type"
-    always = f"{option} raw/x/text,text,text {option} tokens/x/tokens.scp,"
-    always += "speech_token,kaldi_ark"
+    script = "set -euo pipefail\nraw=raw tokens=tokens\n"
+    script += shell_function("decoder_tables")
+    script += 'decoder_tables x && echo "${tables[@]}"'
+    always = "raw/x/text,text,text tokens/x/tokens.scp,speech_token,kaldi_ark"
     assert bash(script, recipe).stdout == always + "\n"
     lines_of(recipe / "tokens/x/durations.txt", "a 1")
     found = bash(script, recipe).stdout
-    assert found == f"{always} {option} tokens/x/durations.txt,durations,text_int\n"
+    assert found == f"{always} tokens/x/durations.txt,durations,text_int\n"
+
+
+def test_a_training_reads_its_tables_whole_or_in_parts(recipe):
+    for name in ("text", "lengths"):
+        lines_of(recipe / name, *(f"utt{n} {n}" for n in range(5)))
+    option = "--train_data_path_and_name_and_type"
+    script = "set -euo pipefail\n. utils/training_data.sh\ndata_opts=()\n"
+    script += f"python={sys.executable}\nsplits\n"
+    script += 'train_data exp lengths text,text,text_int; echo "${data_opts[@]}"'
+
+    def said(splits):
+        done = bash(script.replace("\nsplits", f"\nnum_splits={splits}"), recipe)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+    assert said(1) == f"--train_shape_file lengths {option} text,text,text_int"
+    parts = recipe / "exp/splits2"
+    assert said(2) == (
+        "--multiple_iterator true --train_shape_file exp/splits2/lengths "
+        f"{option} exp/splits2/text,text,text_int"
+    )
+    texts = [(parts / f"text/split.{n}").read_text() for n in range(2)]
+    lengths = [(parts / f"lengths/split.{n}").read_text() for n in range(2)]
+    assert texts == lengths and len("".join(texts).splitlines()) == 5
+    (parts / "kept").touch()
+    said(2)
+    assert (parts / "kept").exists()
+    lines_of(recipe / "text", "utt0 0")
+    lines_of(recipe / "lengths", "utt0 0", "utt1 1")
+    assert bash(script.replace("splits", "num_splits=2", 1), recipe).returncode != 0
+    assert not (parts / ".done").exists()
 
 
 def test_several_nodes_need_a_cluster(recipe):

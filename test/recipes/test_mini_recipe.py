@@ -95,17 +95,30 @@ def test_a_stage_can_be_run_again_alone(recipe):
         assert new[system]["cer"] == old[system]["cer"]
 
 
-def test_the_training_set_can_be_read_in_parts(recipe):
-    options = ("--num_splits", "2", "--tag", "parts")
-    done = run(recipe, "--stage", "10", "--stop_stage", "10", *options)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (whole,) = recipe.glob("dump/tiny/tokens/*/train/tokens.scp")
-    parts = sorted(recipe.glob("exp/tiny/cdcd_stats_*/splits2/tokens.scp/split.*"))
+def in_parts(recipe, splits, table, whole, config):
+    """Whether a training has read its set in two parts, each utterance once."""
+    (whole,) = recipe.glob(whole)
+    parts = sorted(recipe.glob(f"exp/tiny/{splits}/splits2/{table}/split.*"))
     lines = [part.read_text().splitlines() for part in parts]
     assert len(lines) == 2 and min(map(len, lines)) > 0
-    assert sorted(sum(lines, [])) == whole.read_text().splitlines()
-    config = yaml.safe_load((recipe / "exp/tiny/cdcd_parts/config.yaml").read_text())
+    assert sorted(sum(lines, [])) == sorted(whole.read_text().splitlines())
+    config = yaml.safe_load((recipe / "exp/tiny" / config).read_text())
     assert config["multiple_iterator"] is True
+
+
+def test_trainings_can_read_their_set_in_parts(recipe):
+    options = (
+        *("--num_splits", "2", "--tag", "parts"),
+        *("--tokenizer_tag", "parts", "--tokenizer_args", "--max_epoch 1"),
+    )
+    done = run(recipe, "--stage", "6", "--stop_stage", "10", *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    wavs, tokens = (
+        "dump/tiny/raw/train/wav.scp",
+        "dump/tiny/tokens/parts/train/tokens.scp",
+    )
+    in_parts(recipe, "tokenizer_stats", "wav.scp", wavs, "tokenizer_parts/config.yaml")
+    in_parts(recipe, "cdcd_stats_parts", "tokens.scp", tokens, "cdcd_parts/config.yaml")
     assert (recipe / "exp/tiny/cdcd_parts/valid.loss.ave.pth").exists()
 
 

@@ -141,6 +141,16 @@ def test_what_is_there_is_kept_until_its_files_change(recipe):
     assert not half.exists()
 
 
+def test_options_are_chosen_on_the_validation_set(recipe):
+    shutil.copytree(recipe / "data/test", recipe / "data/valid")
+    text = recipe / "data/valid/text"
+    text.write_text(text.read_text().replace("\n", " again\n"))
+    args = ("--sets", "kathleen", "--split", "valid", "--chains", "griffin_lim")
+    done, _ = run(recipe, *args)
+    assert done.returncode == 0, done.stderr
+    assert "again" in (recipe / "exp/sound/kathleen/data/text").read_text()
+
+
 def test_unseen_voices_are_a_fixed_choice(recipe):
     done, calls = run(recipe, "--sets", "unseen", "--chains", "griffin_lim_256")
     assert done.returncode == 0, done.stderr

@@ -40,6 +40,7 @@ fs=16000              # sampling rate in Hz
 audio_format=flac     # flac or wav
 min_wav_duration=0.1  # seconds; shorter utterances are dropped
 max_wav_duration=20   # seconds; longer ones are dropped
+num_splits=1          # parts that trainings read their set in, one at a time; more need less memory
 
 # Text
 token_type=char       # char, bpe or phn
@@ -58,7 +59,6 @@ token_rate=25         # speech tokens a second, as in tokenizer_config
 decoder=cdcd          # cdcd (diffusion) or lm (language model)
 train_config=conf/train_cdcd.yaml
 train_args=           # further options of cdcd_train or token_lm_train
-num_splits=1          # parts that the training set is read in, one at a time; more need less memory
 tag=                  # name of its directory; by default that of the config
 
 # Token to wave (stage 11); without any: the tokenizer's mel decoder and Griffin-Lim
@@ -319,26 +319,33 @@ need_token_list() {
     whole 4 "${token_listdir}/tokens.sha256"
 }
 
+. utils/training_data.sh
+
 tokenizer_opts=(
     --use_preprocessor true "${text_opts[@]}" --feats_extract_conf "fs=${fs}"
-    --train_data_path_and_name_and_type "${raw}/${train_set}/wav.scp,speech,sound"
-    --train_data_path_and_name_and_type "${raw}/${train_set}/text,text,text"
-    --valid_data_path_and_name_and_type "${raw}/${valid_set}/wav.scp,speech,sound"
-    --valid_data_path_and_name_and_type "${raw}/${valid_set}/text,text,text"
     --config "${tokenizer_config}"
 )
+tokenizer_tables() { # <set> : what the tokenizer learns from, into tables
+    tables=("${raw}/$1/wav.scp,speech,sound" "${raw}/$1/text,text,text")
+}
 
 stage_5() {
     config tokenizer_config "${tokenizer_config}"
     same_utts 3 "${raw}/${train_set}"/{wav.scp,text,utt2num_samples}
     same_utts 3 "${raw}/${valid_set}"/{wav.scp,text,utt2num_samples}
     need_token_list
+    local data_opts=() tables
+    tokenizer_tables "${train_set}"
+    data_of train "${tables[@]}"
+    tokenizer_tables "${valid_set}"
+    data_of valid "${tables[@]}"
     # shellcheck disable=SC2086
     ${train_cmd} "${tokenizer_stats}/stats.log" \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train --collect_stats true \
         --train_shape_file "${raw}/${train_set}/utt2num_samples" \
         --valid_shape_file "${raw}/${valid_set}/utt2num_samples" \
-        --output_dir "${tokenizer_stats}" "${tokenizer_opts[@]}" ${tokenizer_args}
+        --output_dir "${tokenizer_stats}" \
+        "${tokenizer_opts[@]}" "${data_opts[@]}" ${tokenizer_args}
 }
 
 stage_6() {
@@ -349,15 +356,19 @@ stage_6() {
     need 5 "${tokenizer_stats}"/{valid/stats_keys,train/feats_stats.npz}
     same_utts 5 "${tokenizer_stats}/train/speech_shape" "${raw}/${train_set}"/{wav.scp,text}
     same_utts 5 "${tokenizer_stats}/valid/speech_shape" "${raw}/${valid_set}"/{wav.scp,text}
+    local data_opts=() tables
+    tokenizer_tables "${valid_set}"
+    data_of valid "${tables[@]}"
+    tokenizer_tables "${train_set}"
+    train_data "${tokenizer_stats}" "${tokenizer_stats}/train/speech_shape" "${tables[@]}"
     # shellcheck disable=SC2086
     train "${tokenizer_exp}" "${token_list}" \
         "${raw}/${train_set}"/{text,utt2num_samples} "${raw}/${valid_set}/text" -- \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train \
-        --train_shape_file "${tokenizer_stats}/train/speech_shape" \
         --valid_shape_file "${tokenizer_stats}/valid/speech_shape" \
         --mel_stats_file "${tokenizer_stats}/train/feats_stats.npz" \
         --resume true --output_dir "${tokenizer_exp}" \
-        "${tokenizer_opts[@]}" ${tokenizer_args}
+        "${tokenizer_opts[@]}" "${data_opts[@]}" ${tokenizer_args}
 }
 
 stage_7() {
@@ -388,28 +399,22 @@ stage_8() {
 }
 
 decoder_opts=(--use_preprocessor true "${text_opts[@]}" --config "${train_config}")
-decoder_data() { # <train|valid> <text> <tokens> [durations] : added to data_opts
-    data_opts+=(
-        "--$1_data_path_and_name_and_type" "$2,text,text"
-        "--$1_data_path_and_name_and_type" "$3,speech_token,kaldi_ark"
+decoder_tables() { # <set> : what the decoder learns from, into tables
+    tables=(
+        "${raw}/$1/text,text,text"
+        "${tokens}/$1/tokens.scp,speech_token,kaldi_ark"
     )
-    [ $# -lt 4 ] || data_opts+=(
-        "--$1_data_path_and_name_and_type" "$4,durations,text_int"
-    )
-}
-tables_of() { # <set> : what decoder_data takes, into tables
-    tables=("${raw}/$1/text" "${tokens}/$1/tokens.scp")
     # Tokenizers without a recognition head align nothing.
-    [ ! -e "${tokens}/$1/durations.txt" ] || tables+=("${tokens}/$1/durations.txt")
+    [ ! -e "${tokens}/$1/durations.txt" ] ||
+        tables+=("${tokens}/$1/durations.txt,durations,text_int")
 }
 
 stage_9() {
-    local data_opts=() tables split set
-    for split in train valid; do
-        set=${split}_set
-        tables_of "${!set}"
-        decoder_data "${split}" "${tables[@]}"
-    done
+    local data_opts=() tables
+    decoder_tables "${train_set}"
+    data_of train "${tables[@]}"
+    decoder_tables "${valid_set}"
+    data_of valid "${tables[@]}"
     config train_config "${train_config}"
     need_token_list
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
@@ -423,19 +428,6 @@ stage_9() {
         --output_dir "${decoder_stats}" "${decoder_opts[@]}" "${data_opts[@]}" ${train_args}
 }
 
-split_tables() { # <table>... : each in num_splits parts; their directories into tables
-    local splits=${decoder_stats}/splits${num_splits} stamp table
-    stamp=$(stat -c '%n %s %y' "$@")
-    if [ "$(cat "${splits}/.done" 2> /dev/null)" != "${stamp}" ]; then
-        rm -rf "${splits}"
-        ${python} -m espnet2.bin.split_scps --scps "$@" \
-            --num_splits "${num_splits}" --output_dir "${splits}"
-        echo "${stamp}" > "${splits}/.done"
-    fi
-    tables=()
-    for table in "$@"; do tables+=("${splits}/${table##*/}"); done
-}
-
 stage_10() {
     config train_config "${train_config}"
     need 6 "${tokenizer_files[0]}"
@@ -447,23 +439,16 @@ stage_10() {
         "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
     same_utts 9 "${decoder_stats}/valid/speech_token_shape" \
         "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
-    local shapes=${decoder_stats}/train/speech_token_shape data_opts=() tables
-    tables_of "${valid_set}"
-    decoder_data valid "${tables[@]}"
-    tables_of "${train_set}"
-    if [ "${num_splits}" -gt 1 ]; then
-        split_tables "${tables[@]}" "${shapes}"
-        shapes=${tables[-1]}
-        unset "tables[-1]"
-    fi
-    decoder_data train "${tables[@]}"
-    [ "${num_splits}" -le 1 ] || data_opts+=(--multiple_iterator true)
+    local data_opts=() tables
+    decoder_tables "${valid_set}"
+    data_of valid "${tables[@]}"
+    decoder_tables "${train_set}"
+    train_data "${decoder_stats}" "${decoder_stats}/train/speech_token_shape" "${tables[@]}"
     # shellcheck disable=SC2086
     train "${decoder_exp}" "${token_list}" "${raw}/${train_set}/text" \
         "${raw}/${valid_set}/text" "${tokens}/${train_set}/tokens.sha256" \
         "${tokens}/${valid_set}/tokens.sha256" -- \
         ${python} -m "espnet_fsqdiff.bin.${decoder_train}" \
-        --train_shape_file "${shapes}" \
         --valid_shape_file "${decoder_stats}/valid/speech_token_shape" \
         --duration_file "${duration_exp}/duration.yaml" \
         --tokenizer_config "${tokenizer_files[0]}" \

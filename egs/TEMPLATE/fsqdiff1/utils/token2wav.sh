@@ -119,28 +119,27 @@ format_waves() {
         --audio_format "${audio_format}" --nj "$(here "${nj}")" --keep_as_in "${raw}"
 }
 
+token2mel_tables() { # <set> : what token to mel learns from, into tables
+    tables=(
+        "${wave_raw}/$1/wav.scp,speech,sound"
+        "${tokens}/$1/tokens.scp,speech_token,kaldi_ark"
+    )
+    local voices
+    voices_of "$1"
+    [ ${#voices[@]} -eq 0 ] || tables+=("${voices[1]},spk_embed,kaldi_ark")
+}
 train_token2mel() {
     need 6 "${tokenizer_files[0]}"
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
-    local split set voices opts=(
+    local set voices opts=(
         --feats_extract_conf "fs=${wave_fs}" --tokenizer_config "${tokenizer_files[0]}"
         --config "${token2mel_config}"
     )
     local inputs=("${token2mel_config}" "${token2mel_args}" "${wave_fs}") data=()
-    for split in train valid; do
-        set=${split}_set
-        set=${!set}
+    for set in "${train_set}" "${valid_set}"; do
         same_utts 7 "${tokens}/${set}/tokens.scp" "${wave_raw}/${set}/wav.scp"
-        opts+=(
-            "--${split}_data_path_and_name_and_type" "${wave_raw}/${set}/wav.scp,speech,sound"
-            "--${split}_data_path_and_name_and_type"
-            "${tokens}/${set}/tokens.scp,speech_token,kaldi_ark"
-        )
         data+=("${wave_raw}/${set}/utt2num_samples" "${tokens}/${set}/tokens.txt")
         voices_of "${set}"
-        [ ${#voices[@]} -eq 0 ] || opts+=(
-            "--${split}_data_path_and_name_and_type" "${voices[1]},spk_embed,kaldi_ark"
-        )
         inputs+=("${voices[@]}")
         data+=("${voices[@]:1}")
     done
@@ -149,47 +148,60 @@ train_token2mel() {
     once "${token2mel_exp}/${token2mel_model}" "${inputs[@]}" -- token2mel_training
 }
 token2mel_statistics() {
+    local data_opts=() tables
+    token2mel_tables "${train_set}"
+    data_of train "${tables[@]}"
+    token2mel_tables "${valid_set}"
+    data_of valid "${tables[@]}"
     # shellcheck disable=SC2086
     ${train_cmd} "${token2mel_stats}/stats.log" \
         ${python} -m espnet_fsqdiff.bin.token2mel_train --collect_stats true \
         --train_shape_file "${tokens}/${train_set}/utt2num_tokens" \
         --valid_shape_file "${tokens}/${valid_set}/utt2num_tokens" \
-        --output_dir "${token2mel_stats}" "${opts[@]}" ${token2mel_args}
+        --output_dir "${token2mel_stats}" "${opts[@]}" "${data_opts[@]}" ${token2mel_args}
 }
 token2mel_training() {
+    local data_opts=() tables
+    token2mel_tables "${valid_set}"
+    data_of valid "${tables[@]}"
+    token2mel_tables "${train_set}"
+    train_data "${token2mel_stats}" "${token2mel_stats}/train/speech_token_shape" \
+        "${tables[@]}"
     # shellcheck disable=SC2086
     train "${token2mel_exp}" "${data[@]}" -- \
         ${python} -m espnet_fsqdiff.bin.token2mel_train \
-        --train_shape_file "${token2mel_stats}/train/speech_token_shape" \
         --valid_shape_file "${token2mel_stats}/valid/speech_token_shape" \
         --mel_stats_file "${token2mel_stats}/train/feats_stats.npz" \
-        --resume true --output_dir "${token2mel_exp}" "${opts[@]}" ${token2mel_args}
+        --resume true --output_dir "${token2mel_exp}" \
+        "${opts[@]}" "${data_opts[@]}" ${token2mel_args}
 }
 
-vocoder_data() { # sets opts and data of the caller: what any vocoder is trained on
-    local split set
-    opts=(--feats_extract_conf "fs=${wave_fs}")
-    for split in train valid; do
-        set=${split}_set
-        set=${!set}
-        opts+=(
-            "--${split}_data_path_and_name_and_type" "${wave_raw}/${set}/wav.scp,speech,sound"
-            "--${split}_shape_file" "${wave_raw}/${set}/utt2num_samples"
-        )
-        data+=("${wave_raw}/${set}/utt2num_samples")
-    done
+# What says which waves a vocoder learns from.
+vocoder_waves=("${wave_raw}"/{"${train_set}","${valid_set}"}/utt2num_samples)
+vocoder_tables() { # <set> [mels] : what it learns from, into tables
+    tables=("${wave_raw}/$1/wav.scp,speech,sound")
+    [ $# -lt 2 ] || tables+=("$2/$1/mels.scp,feats,kaldi_ark")
+}
+vocoder_data() { # <directory> [mels] : options of its data, into data_opts
+    local tables
+    data_opts=(--valid_shape_file "${vocoder_waves[1]}")
+    vocoder_tables "${valid_set}" "${@:2}"
+    data_of valid "${tables[@]}"
+    vocoder_tables "${train_set}" "${@:2}"
+    train_data "$1" "${vocoder_waves[0]}" "${tables[@]}"
 }
 train_vocoder() {
-    local opts inputs=("${vocoder_config}" "${vocoder_args}" "${wave_fs}") data=()
-    vocoder_data
-    inputs+=("${data[@]}")
-    once "${vocoder_exp}/${vocoder_model}" "${inputs[@]}" -- vocoder_training
+    once "${vocoder_exp}/${vocoder_model}" "${vocoder_config}" "${vocoder_args}" \
+        "${wave_fs}" "${vocoder_waves[@]}" -- vocoder_training
 }
 vocoder_training() {
+    local data_opts
+    vocoder_data "${vocoder_exp}"
     # shellcheck disable=SC2086
-    train "${vocoder_exp}" "${data[@]}" -- ${python} -m espnet_fsqdiff.bin.vocoder_train \
+    train "${vocoder_exp}" "${vocoder_waves[@]}" -- \
+        ${python} -m espnet_fsqdiff.bin.vocoder_train \
         --resume true --output_dir "${vocoder_exp}" --config "${vocoder_config}" \
-        "${opts[@]}" ${vocoder_args}
+        --feats_extract_conf "fs=${wave_fs}" "${data_opts[@]}" ${vocoder_args}
 }
 
 tune_vocoder() {
@@ -203,7 +215,7 @@ tune_vocoder() {
     voices_of "${train_set}" "${valid_set}"
     made+=("${voices[@]}")
     once "${mels}/${train_set}/mels.scp" "${made[@]}" -- generate_mels
-    local split set opts inputs=(
+    local inputs=(
         "${vocoder_finetune_config}" "${vocoder_finetune_args}" "${wave_fs}" "${made[@]}"
     )
     # Of what the mels were made of, configurations are written anew by each call.
@@ -211,15 +223,8 @@ tune_vocoder() {
     for word in "${made[@]}"; do
         case "${word}" in *.pth | */tokens.txt) data+=("${word}") ;; esac
     done
-    vocoder_data
+    data+=("${vocoder_waves[@]}")
     inputs+=("${data[@]}")
-    for split in train valid; do
-        set=${split}_set
-        opts+=(
-            "--${split}_data_path_and_name_and_type"
-            "${mels}/${!set}/mels.scp,feats,kaldi_ark"
-        )
-    done
     once "${tuned_exp}/${vocoder_model}" "${inputs[@]}" -- vocoder_tuning
 }
 generate_mels() {
@@ -238,9 +243,11 @@ generate_mels() {
     ${python} -m espnet_fsqdiff.bin.generate_mels "${mel_opts[@]}" --merge true
 }
 vocoder_tuning() {
+    local data_opts
+    vocoder_data "${tuned_exp}" "${mels}"
     # shellcheck disable=SC2086
     train "${tuned_exp}" "${data[@]}" -- ${python} -m espnet_fsqdiff.bin.vocoder_train \
         --init_param "${vocoder_exp}/${vocoder_model}" \
         --resume true --output_dir "${tuned_exp}" --config "${vocoder_finetune_config}" \
-        "${opts[@]}" ${vocoder_finetune_args}
+        --feats_extract_conf "fs=${wave_fs}" "${data_opts[@]}" ${vocoder_finetune_args}
 }

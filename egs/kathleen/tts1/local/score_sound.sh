@@ -9,8 +9,9 @@ die() {
     exit 2
 }
 
-sets=                # kathleen: the test split; unseen: other voices, of --corpus; by default both, or kathleen alone where there is no shared corpus
+sets=                # kathleen: one of its splits; unseen: other voices, of --corpus; by default both, or kathleen alone where there is no shared corpus
 chains=              # which of those above; by default all that have their files
+split=test           # of kathleen: test, or valid to choose options by
 num_utts=            # the first utterances of each set alone; by default all
 outdir=exp/sound     # copies, tables
 datadir=data         # stage 1's
@@ -132,10 +133,10 @@ set_data() { # <set> <directory> : wav.scp, text, utt2spk, spk2utt of it
     [ -z "${num_utts}" ] || whole=$2_all
     case "$1" in
         kathleen)
-            [ -f "${datadir}/test/wav.scp" ] ||
-                die "${datadir}/test/wav.scp is missing; run stage 1 (data) first"
+            [ -f "${datadir}/${split}/wav.scp" ] ||
+                die "${datadir}/${split}/wav.scp is missing; run stage 1 (data) first"
             mkdir -p "${whole}"
-            cp "${datadir}"/test/{wav.scp,text,utt2spk,spk2utt} "${whole}" ;;
+            cp "${datadir}/${split}"/{wav.scp,text,utt2spk,spk2utt} "${whole}" ;;
         unseen) unseen_data "${whole}" ;;
         *) die "no set $1; known: kathleen unseen" ;;
     esac
