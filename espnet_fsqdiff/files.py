@@ -60,12 +60,16 @@ def parts_beside(aside: Path) -> Iterator[Path]:
     Args:
         aside: What `atomic_path` has yielded. What a killed process left of the
             folder is removed first.
+
+    Raises:
+        InputError: The disk is full or cannot be written to.
     """
     folder = aside.with_name(f"{aside.name}.parts")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     try:
-        yield folder
+        with writing_to(aside):  # looks at the disk before room is made again
+            folder.mkdir()
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -91,6 +91,15 @@ def test_a_full_disk_is_a_fault_that_can_be_mended(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+def test_a_disk_that_parts_have_filled_is_full(tmp_path, monkeypatch):
+    path, folder = tmp_path / "x.zip", tmp_path / "x.tmp.0.zip.parts"
+    monkeypatch.setattr(files, "is_full", lambda path: folder.exists())
+    with pytest.raises(InputError, match="No space left on device; make room"):
+        with atomic_path(path) as aside, parts_beside(aside):
+            raise RuntimeError("unexpected pos 64 vs 0")
+    assert names(tmp_path) == []
+
+
 def test_other_faults_of_a_disk_name_their_file(tmp_path):
     with pytest.raises(InputError, match="y: Permission denied; allow it"):
         with writing_to(tmp_path):

@@ -296,6 +296,19 @@ def shell_function(name):
     return text[start : text.index("\n}\n", start) + 3]
 
 
+def test_check_sums_that_cannot_be_written_are_named(recipe):
+    lines_of(recipe / "x", "1")
+    functions = shell_function("die") + shell_function("seal")
+    script = f"set -euo pipefail\n{functions}seal x.sha256 x; echo after"
+    assert bash(script, recipe).stdout == "after\n"
+    assert (recipe / "x.sha256").read_text().endswith("  x\n")
+    (recipe / "x.sha256").unlink()
+    done = bash(f"sha256sum() {{ return 1; }}\n{script}", recipe)
+    assert done.returncode == 2 and "after" not in done.stdout
+    assert "x.sha256 cannot be written; make room" in done.stderr
+    assert not (recipe / "x.sha256").exists()
+
+
 def test_old_training_logs_are_kept(recipe):
     function = shell_function("keep_log")
     for content in ["first", "second", "third"]:

@@ -36,6 +36,15 @@ def test_equal_but_for_speeds_and_logs(outputs):
     assert trees.differences(*outputs) == []
 
 
+def test_digests_of_bytes_have_to_be_there(outputs):
+    for name, output in zip("ab", outputs, strict=True):
+        (output / "exp/model/.data").write_text(name)
+        (output / "exp/model/.done_x").write_text(name)
+    assert trees.differences(*outputs) == []
+    (outputs[1] / "exp/model/.data").unlink()
+    assert trees.differences(*outputs) == ["missing: exp/model/.data"]
+
+
 def test_restarts_are_joined_and_losses_compared(outputs):
     log = outputs[1] / "exp/model/train.log"
     log.rename(log.with_name("train.1.log"))

@@ -191,8 +191,8 @@ need() { # <stage> <file>... : stop if an input is missing, name its stage
 seal() { # <output> <file>... : write check sums of files
     local sums=$1
     shift
-    sha256sum "$@" > "${sums}.tmp"
-    mv "${sums}.tmp" "${sums}"
+    sha256sum "$@" > "${sums}.tmp" && mv "${sums}.tmp" "${sums}" ||
+        die "${sums} cannot be written; make room and run the stage again"
 }
 whole() { # <stage> <file>... : stop if a file with check sums, or one it lists, is damaged
     local maker=$1 sums broken
