@@ -298,14 +298,14 @@ def shell_function(name):
 
 def test_check_sums_that_cannot_be_written_are_named(recipe):
     lines_of(recipe / "x", "1")
-    functions = shell_function("die") + shell_function("seal")
+    functions = "".join(map(shell_function, ("die", "unwritten", "seal")))
     script = f"set -euo pipefail\n{functions}seal x.sha256 x; echo after"
     assert bash(script, recipe).stdout == "after\n"
     assert (recipe / "x.sha256").read_text().endswith("  x\n")
     (recipe / "x.sha256").unlink()
     done = bash(f"sha256sum() {{ return 1; }}\n{script}", recipe)
     assert done.returncode == 2 and "after" not in done.stdout
-    assert "x.sha256 cannot be written; make room" in done.stderr
+    assert "x.sha256 cannot be written: no space left" in done.stderr
     assert not (recipe / "x.sha256").exists()
 
 

@@ -188,11 +188,14 @@ need() { # <stage> <file>... : stop if an input is missing, name its stage
             "(${names[maker]}) first: --stage ${maker}"
     done
 }
+unwritten() { # <file> : stop, as it cannot be written
+    die "$1 cannot be written: no space left, or no permission; mend that and run the stage again"
+}
 seal() { # <output> <file>... : write check sums of files
     local sums=$1
     shift
     sha256sum "$@" > "${sums}.tmp" && mv "${sums}.tmp" "${sums}" ||
-        die "${sums} cannot be written; make room and run the stage again"
+        unwritten "${sums}"
 }
 whole() { # <stage> <file>... : stop if a file with check sums, or one it lists, is damaged
     local maker=$1 sums broken
@@ -571,6 +574,6 @@ for ((number = stage < 1 ? 1 : stage; number <= stop_stage && number <= 15; numb
     # The last line of a stage counts.
     printf '%d %s %.1f\n' "${number}" "${names[number]// /_}" \
         "$(echo "${started} $(date +%s.%N)" | awk '{print $2 - $1}')" >> "${wall}" ||
-        die "${wall} cannot be written; make room and run the stage again"
+        unwritten "${wall}"
 done
 log "Done. [stages ${stage} to ${stop_stage}]"
