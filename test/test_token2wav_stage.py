@@ -40,6 +40,7 @@ case "$command $*" in
         put "$(value --output_root "$@")/train/mels.scp"
         put "$(value --output_root "$@")/valid/mels.scp" ;;
     resynthesize* | tts_inference*) put "$out/wav.scp" ;;
+    split_scps*) mkdir -p "$out" ;;
 esac
 """
 TOKENS = "dump/tokens/train_tokenizer"
@@ -160,6 +161,28 @@ def test_all_is_trained_in_order_and_once(recipe):
     (recipe / f"{TOKENS}/valid/tokens.txt").write_text("other tokens")
     done, calls = run(recipe, ALL)
     assert kinds(calls) == order[1:3] + order[4:]
+
+
+def test_every_training_can_read_in_parts(recipe):
+    done, calls = run(recipe, f"{ALL} --num_splits 3")
+    assert done.returncode == 0, done.stderr
+    splits = [call for call in calls if call.startswith("split_scps")]
+    assert len(splits) == 3 and all("--num_splits 3" in call for call in splits)
+    folders = [words(call, "--output_dir")[0] for call in splits]
+    tables = (
+        ["speech_token_shape", "wav.scp", "tokens.scp"],
+        ["utt2num_samples", "wav.scp"],
+        ["utt2num_samples", "wav.scp", "mels.scp"],
+    )
+    trainings = [c for c in calls if "_train " in c and "--collect_stats" not in c]
+    for call, folder, names in zip(trainings, folders, tables, strict=True):
+        assert folder.startswith("exp/") and folder.endswith("/splits3")
+        assert "--multiple_iterator true" in call
+        assert words(call, "--train_shape_file") == [f"{folder}/{names[0]}"]
+        read = words(call, "--train_data_path_and_name_and_type")
+        assert [x.split(",")[0] for x in read] == [f"{folder}/{n}" for n in names[1:]]
+        valid = words(call, "--valid_data_path_and_name_and_type")
+        assert len(valid) == len(read) and not any("splits" in x for x in valid)
 
 
 def test_what_was_trained_on_other_data_is_not_taken_for_new(recipe):
