@@ -176,7 +176,8 @@ class ESPnetCDCDModel(AveragedModel):
     @torch.no_grad()
     def log_likelihood(self, text, tokens, durations=None) -> List[float]:
         """Minus the cross-entropy at `valid_times`, under noise that is the same for
-        utterances of one length."""
+        utterances of one length; in float32, as speech is made, whatever
+        `cpu_autocast` says of training."""
         names = ["take"] * len(tokens)
         batch = padded_batch(text, tokens, durations, self.device)
         none = torch.zeros(len(tokens), dtype=torch.int64, device=batch[1].device)
@@ -185,7 +186,7 @@ class ESPnetCDCDModel(AveragedModel):
             draw = self.loss.fixed_draw(
                 names, batch[1], batch[0].size(1), self.codebook.dim, time
             )._replace(prompt_lengths=none)
-            total = total - self._score(self.ema.network, *batch, draw)[0]
+            total = total - self.loss(self.ema.network, self.codebook, *batch, draw)[0]
         return (total / len(self.valid_times)).tolist()
 
     def compile_network(self) -> None:

@@ -70,3 +70,6 @@ def test_without_a_head_by_the_likelihood_of_the_tokens(tts, monkeypatch):
     assert torch.equal(result["tokens"], alone[scores.index(max(scores))])
     one = tts.model.log_likelihood([ids], alone[1:2], [laid])
     assert one == pytest.approx(expected[1:2], rel=1e-4)
+    # However the model was trained.
+    monkeypatch.setattr(tts.model, "cpu_autocast", "bfloat16")
+    assert tts.model.log_likelihood([ids] * 3, alone, [laid] * 3) == expected
