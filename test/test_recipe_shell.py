@@ -153,19 +153,22 @@ def test_a_training_reads_its_tables_whole_or_in_parts(recipe):
     for name in ("text", "lengths"):
         lines_of(recipe / name, *(f"utt{n} {n}" for n in range(5)))
     option = "--train_data_path_and_name_and_type"
-    script = "set -euo pipefail\n. utils/training_data.sh\ndata_opts=()\n"
-    script += f"python={sys.executable}\nsplits\n"
-    script += 'train_data exp lengths text,text,text_int; echo "${data_opts[@]}"'
+    script = "set -euo pipefail\n. utils/training_data.sh\n"
+    script += f"python={sys.executable} train_set=. valid_set=dev\nsplits\n"
+    script += "set_tables() { tables=($1/$2,text,text_int); }\n"
+    script += 'training_data exp lengths set_tables text; echo "${data_opts[@]}"'
 
     def said(splits):
         done = bash(script.replace("\nsplits", f"\nnum_splits={splits}"), recipe)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()[-1]
 
-    assert said(1) == f"--train_shape_file lengths {option} text,text,text_int"
+    whole = f"{option} ./text,text,text_int"
+    valid = "--valid_data_path_and_name_and_type dev/text,text,text_int"
+    assert said(1) == f"{valid} {whole} --train_shape_file lengths"
     parts = recipe / "exp/splits2"
     assert said(2) == (
-        "--multiple_iterator true --train_shape_file exp/splits2/lengths "
+        f"{valid} --multiple_iterator true --train_shape_file exp/splits2/lengths "
         f"{option} exp/splits2/text,text,text_int"
     )
     texts = [(parts / f"text/split.{n}").read_text() for n in range(2)]

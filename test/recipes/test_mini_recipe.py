@@ -113,10 +113,8 @@ def test_trainings_can_read_their_set_in_parts(recipe):
     )
     done = run(recipe, "--stage", "6", "--stop_stage", "10", *options)
     assert done.returncode == 0, done.stderr[-3000:]
-    wavs, tokens = (
-        "dump/tiny/raw/train/wav.scp",
-        "dump/tiny/tokens/parts/train/tokens.scp",
-    )
+    wavs = "dump/tiny/raw/train/wav.scp"
+    tokens = "dump/tiny/tokens/parts/train/tokens.scp"
     in_parts(recipe, "tokenizer_stats", "wav.scp", wavs, "tokenizer_parts/config.yaml")
     in_parts(recipe, "cdcd_stats_parts", "tokens.scp", tokens, "cdcd_parts/config.yaml")
     assert (recipe / "exp/tiny/cdcd_parts/valid.loss.ave.pth").exists()

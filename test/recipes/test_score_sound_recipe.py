@@ -145,9 +145,10 @@ def test_options_are_chosen_on_the_validation_set(recipe):
     shutil.copytree(recipe / "data/test", recipe / "data/valid")
     text = recipe / "data/valid/text"
     text.write_text(text.read_text().replace("\n", " again\n"))
-    args = ("--sets", "kathleen", "--split", "valid", "--chains", "griffin_lim")
-    done, _ = run(recipe, *args)
+    args = ("--sets", "kathleen", "--split", "valid", "--chains", "griffin_lim_16k")
+    done, calls = run(recipe, *args, "--against", "griffin_lim_16k")
     assert done.returncode == 0, done.stderr
+    assert calls[-1].endswith("--against griffin_lim_16k")
     assert "again" in (recipe / "exp/sound/kathleen/data/text").read_text()
 
 

@@ -337,11 +337,8 @@ stage_5() {
     same_utts 3 "${raw}/${train_set}"/{wav.scp,text,utt2num_samples}
     same_utts 3 "${raw}/${valid_set}"/{wav.scp,text,utt2num_samples}
     need_token_list
-    local data_opts=() tables
-    tokenizer_tables "${train_set}"
-    data_of train "${tables[@]}"
-    tokenizer_tables "${valid_set}"
-    data_of valid "${tables[@]}"
+    local data_opts
+    statistics_data tokenizer_tables
     # shellcheck disable=SC2086
     ${train_cmd} "${tokenizer_stats}/stats.log" \
         ${python} -m espnet_fsqdiff.bin.fsq_tokenizer_train --collect_stats true \
@@ -359,11 +356,8 @@ stage_6() {
     need 5 "${tokenizer_stats}"/{valid/stats_keys,train/feats_stats.npz}
     same_utts 5 "${tokenizer_stats}/train/speech_shape" "${raw}/${train_set}"/{wav.scp,text}
     same_utts 5 "${tokenizer_stats}/valid/speech_shape" "${raw}/${valid_set}"/{wav.scp,text}
-    local data_opts=() tables
-    tokenizer_tables "${valid_set}"
-    data_of valid "${tables[@]}"
-    tokenizer_tables "${train_set}"
-    train_data "${tokenizer_stats}" "${tokenizer_stats}/train/speech_shape" "${tables[@]}"
+    local data_opts
+    training_data "${tokenizer_stats}" "${tokenizer_stats}/train/speech_shape" tokenizer_tables
     # shellcheck disable=SC2086
     train "${tokenizer_exp}" "${token_list}" \
         "${raw}/${train_set}"/{text,utt2num_samples} "${raw}/${valid_set}/text" -- \
@@ -413,11 +407,8 @@ decoder_tables() { # <set> : what the decoder learns from, into tables
 }
 
 stage_9() {
-    local data_opts=() tables
-    decoder_tables "${train_set}"
-    data_of train "${tables[@]}"
-    decoder_tables "${valid_set}"
-    data_of valid "${tables[@]}"
+    local data_opts
+    statistics_data decoder_tables
     config train_config "${train_config}"
     need_token_list
     whole 7 "${tokens}/${train_set}/tokens.sha256" "${tokens}/${valid_set}/tokens.sha256"
@@ -442,11 +433,8 @@ stage_10() {
         "${tokens}/${train_set}/tokens.scp" "${raw}/${train_set}/text"
     same_utts 9 "${decoder_stats}/valid/speech_token_shape" \
         "${tokens}/${valid_set}/tokens.scp" "${raw}/${valid_set}/text"
-    local data_opts=() tables
-    decoder_tables "${valid_set}"
-    data_of valid "${tables[@]}"
-    decoder_tables "${train_set}"
-    train_data "${decoder_stats}" "${decoder_stats}/train/speech_token_shape" "${tables[@]}"
+    local data_opts
+    training_data "${decoder_stats}" "${decoder_stats}/train/speech_token_shape" decoder_tables
     # shellcheck disable=SC2086
     train "${decoder_exp}" "${token_list}" "${raw}/${train_set}/text" \
         "${raw}/${valid_set}/text" "${tokens}/${train_set}/tokens.sha256" \

@@ -148,11 +148,8 @@ train_token2mel() {
     once "${token2mel_exp}/${token2mel_model}" "${inputs[@]}" -- token2mel_training
 }
 token2mel_statistics() {
-    local data_opts=() tables
-    token2mel_tables "${train_set}"
-    data_of train "${tables[@]}"
-    token2mel_tables "${valid_set}"
-    data_of valid "${tables[@]}"
+    local data_opts
+    statistics_data token2mel_tables
     # shellcheck disable=SC2086
     ${train_cmd} "${token2mel_stats}/stats.log" \
         ${python} -m espnet_fsqdiff.bin.token2mel_train --collect_stats true \
@@ -161,12 +158,9 @@ token2mel_statistics() {
         --output_dir "${token2mel_stats}" "${opts[@]}" "${data_opts[@]}" ${token2mel_args}
 }
 token2mel_training() {
-    local data_opts=() tables
-    token2mel_tables "${valid_set}"
-    data_of valid "${tables[@]}"
-    token2mel_tables "${train_set}"
-    train_data "${token2mel_stats}" "${token2mel_stats}/train/speech_token_shape" \
-        "${tables[@]}"
+    local data_opts
+    training_data "${token2mel_stats}" "${token2mel_stats}/train/speech_token_shape" \
+        token2mel_tables
     # shellcheck disable=SC2086
     train "${token2mel_exp}" "${data[@]}" -- \
         ${python} -m espnet_fsqdiff.bin.token2mel_train \
@@ -182,26 +176,19 @@ vocoder_tables() { # <set> [mels] : what it learns from, into tables
     tables=("${wave_raw}/$1/wav.scp,speech,sound")
     [ $# -lt 2 ] || tables+=("$2/$1/mels.scp,feats,kaldi_ark")
 }
-vocoder_data() { # <directory> [mels] : options of its data, into data_opts
-    local tables
-    data_opts=(--valid_shape_file "${vocoder_waves[1]}")
-    vocoder_tables "${valid_set}" "${@:2}"
-    data_of valid "${tables[@]}"
-    vocoder_tables "${train_set}" "${@:2}"
-    train_data "$1" "${vocoder_waves[0]}" "${tables[@]}"
-}
 train_vocoder() {
     once "${vocoder_exp}/${vocoder_model}" "${vocoder_config}" "${vocoder_args}" \
         "${wave_fs}" "${vocoder_waves[@]}" -- vocoder_training
 }
 vocoder_training() {
     local data_opts
-    vocoder_data "${vocoder_exp}"
+    training_data "${vocoder_exp}" "${vocoder_waves[0]}" vocoder_tables
     # shellcheck disable=SC2086
     train "${vocoder_exp}" "${vocoder_waves[@]}" -- \
         ${python} -m espnet_fsqdiff.bin.vocoder_train \
         --resume true --output_dir "${vocoder_exp}" --config "${vocoder_config}" \
-        --feats_extract_conf "fs=${wave_fs}" "${data_opts[@]}" ${vocoder_args}
+        --feats_extract_conf "fs=${wave_fs}" \
+        --valid_shape_file "${vocoder_waves[1]}" "${data_opts[@]}" ${vocoder_args}
 }
 
 tune_vocoder() {
@@ -244,10 +231,11 @@ generate_mels() {
 }
 vocoder_tuning() {
     local data_opts
-    vocoder_data "${tuned_exp}" "${mels}"
+    training_data "${tuned_exp}" "${vocoder_waves[0]}" vocoder_tables "${mels}"
     # shellcheck disable=SC2086
     train "${tuned_exp}" "${data[@]}" -- ${python} -m espnet_fsqdiff.bin.vocoder_train \
         --init_param "${vocoder_exp}/${vocoder_model}" \
         --resume true --output_dir "${tuned_exp}" --config "${vocoder_finetune_config}" \
-        --feats_extract_conf "fs=${wave_fs}" "${data_opts[@]}" ${vocoder_finetune_args}
+        --feats_extract_conf "fs=${wave_fs}" \
+        --valid_shape_file "${vocoder_waves[1]}" "${data_opts[@]}" ${vocoder_finetune_args}
 }

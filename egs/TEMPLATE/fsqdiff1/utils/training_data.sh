@@ -1,31 +1,35 @@
 # What a training reads: tables, whole or in parts. Sourced by fsqdiff.sh, whose
-# variables it uses. A table is said as ESPnet does: <path>,<name>,<type>.
+# variables it uses. A table is said as ESPnet does: <path>,<name>,<type>. Functions
+# named <...>_tables put those of a set into tables: <set> <further words>...
 
-data_of() { # <train|valid> <table>... : added to data_opts
-    local split=$1 table
-    shift
-    for table in "$@"; do
-        data_opts+=("--${split}_data_path_and_name_and_type" "${table}")
-    done
+tables_of() { # <train|valid> <..._tables> <words>... : whole, added to data_opts
+    local set=${1}_set option=--${1}_data_path_and_name_and_type tables table
+    "$2" "${!set}" "${@:3}"
+    for table in "${tables[@]}"; do data_opts+=("${option}" "${table}"); done
 }
 
-train_data() { # <directory> <shape file> <table>... : added to data_opts; parts lie in the directory
-    local dir=$1 paths=("$2") types=() table
+statistics_data() { # <..._tables> <words>... : both sets whole, into data_opts
+    data_opts=()
+    tables_of train "$@"
+    tables_of valid "$@"
+}
+
+training_data() { # <directory> <shape file> <..._tables> <words>... : into data_opts; parts lie in the directory
+    local splits=$1/splits${num_splits} shape=$2 tables table
     shift 2
-    for table in "$@"; do
-        paths+=("${table%%,*}")
-        types+=("${table#*,}")
-    done
-    if [ "${num_splits}" -gt 1 ]; then
-        split_tables "${dir}/splits${num_splits}" "${paths[@]}"
-        paths=("${paths[@]##*/}")
-        paths=("${paths[@]/#/${dir}/splits${num_splits}/}")
-        data_opts+=(--multiple_iterator true)
+    data_opts=()
+    tables_of valid "$@"
+    if [ "${num_splits}" -le 1 ]; then
+        tables_of train "$@"
+        data_opts+=(--train_shape_file "${shape}")
+        return
     fi
-    data_opts+=(--train_shape_file "${paths[0]}")
-    local number
-    for number in "${!types[@]}"; do
-        data_of train "${paths[number + 1]},${types[number]}"
+    "$1" "${train_set}" "${@:2}"
+    split_tables "${splits}" "${shape}" "${tables[@]%%,*}"
+    data_opts+=(--multiple_iterator true --train_shape_file "${splits}/${shape##*/}")
+    for table in "${tables[@]}"; do
+        data_opts+=(--train_data_path_and_name_and_type)
+        data_opts+=("${splits}/$(basename "${table%%,*}"),${table#*,}")
     done
 }
 

@@ -12,6 +12,7 @@ die() {
 sets=                # kathleen: one of its splits; unseen: other voices, of --corpus; by default both, or kathleen alone where there is no shared corpus
 chains=              # which of those above; by default all that have their files
 split=test           # of kathleen: test, or valid to choose options by
+against=griffin_lim  # chain that the others are compared with, where it is among them
 num_utts=            # the first utterances of each set alone; by default all
 outdir=exp/sound     # copies, tables
 datadir=data         # stage 1's
@@ -210,7 +211,7 @@ for set in ${sets}; do
         copies "${chain}" "${set}"
         systems+=(--system "${chain}=${outdir}/${set}/${chain}")
     done
-    [[ " ${wanted[*]} " != *" griffin_lim "* ]] || systems+=(--against griffin_lim)
+    [[ " ${wanted[*]} " != *" ${against} "* ]] || systems+=(--against "${against}")
     echo "== ${set}: score"
     ${python} -m espnet_fsqdiff.bin.score_sound --ref "${outdir}/${set}/data" \
         --text "${outdir}/${set}/data/text" --outdir "${outdir}/${set}/score" \
