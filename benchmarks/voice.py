@@ -17,7 +17,7 @@ import csv
 import statistics
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -81,6 +81,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--threads", type=int, help="of torch")
     parser.add_argument("--nj", type=int, default=1, help="recognizers at once")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CSV",
+        help="table of sentences of another run: how much more is wrong here",
+    )
     parser.add_argument(
         "--speed_only", type=int, metavar="N", help="time the first N sentences"
     )
@@ -178,6 +184,20 @@ def write_csv(path: Path, sentences: Sequence[Sentence]) -> None:
                 writer.writerow([*s[:-1], *figures])
 
 
+def read_csv(path: Path) -> List[Sentence]:
+    """What `write_csv` has written.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; --against takes takes_N.csv of a run")
+    with open(path, newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    kinds = Sentence.__annotations__
+    return [Sentence(**{k: kinds[k](r[k]) for k in Sentence._fields}) for r in rows]
+
+
 def counts(sentences: Sequence[Sentence], of: str):
     """Edits over lengths of `char` or `word`, for `scoring.bootstrap`."""
     from espnet_fsqdiff.scoring.bootstrap import Counts
@@ -200,6 +220,34 @@ HEADS = (
 )
 
 
+def shown(found) -> str:
+    """An estimate and its interval."""
+    return f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def difference(
+    some: Sequence[Sentence], others: Sequence[Sentence], by: str
+) -> Tuple[str, int]:
+    """CER of some less that of others over the sentences in both, and their number.
+
+    Args:
+        some: Those of one run.
+        others: Those of another.
+        by: What tells which are the same: `line`, or `text` for lists of their own.
+
+    Raises:
+        InputError: None is in both.
+    """
+    from espnet_fsqdiff.scoring.bootstrap import contrast
+
+    runs = [{getattr(s, by): s for s in run} for run in (some, others)]
+    both = [key for key in runs[0] if key in runs[1]]
+    if not both:
+        raise InputError("no sentence is in both runs that are compared")
+    one, two = (counts([run[key] for key in both], "char") for run in runs)
+    return shown(contrast([(1.0, one), (-1.0, two)])), len(both)
+
+
 def summary(
     takes: int,
     sentences: Sequence[Sentence],
@@ -214,19 +262,9 @@ def summary(
         first: What came of the first number of takes.
         faults: Lines without speech.
     """
-    from espnet_fsqdiff.scoring.bootstrap import contrast, interval
+    from espnet_fsqdiff.scoring.bootstrap import interval
 
-    def shown(found) -> str:
-        return f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-    less = ""
-    if first is not sentences:
-        both = {s.line for s in first} & {s.line for s in sentences}
-        pair = [
-            counts([s for s in some if s.line in both], "char")
-            for some in (first, sentences)
-        ]
-        less = shown(contrast([(1.0, pair[0]), (-1.0, pair[1])]))
+    less = "" if first is sentences else difference(first, sentences, "line")[0]
     lost = sum(s.cer > LOST for s in sentences)
     rates = sorted(s.rate for s in sentences)
     return [
@@ -276,7 +314,11 @@ def intelligibility(args: argparse.Namespace, lines: Sequence[Line]) -> None:
         write_csv(args.output_dir / f"takes_{takes}.csv", sentences)
         first = first or sentences
         print(row(summary(takes, sentences, first, faults)), flush=True)
-        said += [f"\nTakes {takes}:\n", *remarks(sentences)]
+        said.append(f"\nTakes {takes}:\n")
+        if args.against:
+            less, number = difference(sentences, read_csv(args.against), "text")
+            said.append(f"* CER less that of {args.against}, {number} texts: {less}")
+        said += remarks(sentences)
     print("\n".join(said))
 
 

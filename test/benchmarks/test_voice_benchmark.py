@@ -104,6 +104,24 @@ def test_rows_names_and_what_is_kept(run, tmp_path):
     assert again == rows
 
 
+def test_runs_are_compared_over_the_texts_of_both(run, hear, tmp_path):
+    run(Hum(), "--num_takes", "1")
+    other = (tmp_path / "out").rename(tmp_path / "other") / "takes_1.csv"
+    read = voice.read_csv(other)
+    voice.write_csv(tmp_path / "again.csv", read)
+    assert (tmp_path / "again.csv").read_text() == other.read_text()
+    voice.write_csv(other, [s for s in read if s.line < 3])
+    hear["2"] = TEXTS[1].lower().rstrip(".")
+    _, output = run(Hum(), "--num_takes", "1", "--against", str(other))
+    # Ten characters of 17 + 18 are right now.
+    assert f"* CER less that of {other}, 2 texts: {-10 / 35:.3f} [" in output.out
+    with pytest.raises(InputError, match="no such file; --against takes"):
+        run(Hum(), "--num_takes", "1", "--against", "nowhere.csv")
+    voice.write_csv(other, [])
+    with pytest.raises(InputError, match="no sentence is in both"):
+        run(Hum(), "--num_takes", "1", "--against", str(other))
+
+
 def test_silence_is_counted_and_tried_again(run):
     rows, output = run(Hum(silent=[TEXTS[1]]), "--num_takes", "1")
     assert rows[0][1] == "2" and rows[0][7] == "1"
